@@ -1,0 +1,43 @@
+package testenv
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Python220 is the interpreter of an environment with a Prefect 2.20 client
+// (and server).
+func Python220(t testing.TB) string {
+	t.Helper()
+	return installed(t, "a Python environment with prefect 2.20", "ORION_TEST_PYTHON_220", "python220/bin/python")
+}
+
+// Python28 is the interpreter of an environment with a Prefect 2.8 client.
+func Python28(t testing.TB) string {
+	t.Helper()
+	return installed(t, "a Python environment with prefect 2.8", "ORION_TEST_PYTHON_28", "python28/bin/python")
+}
+
+// Cookiecutter is the cookiecutter command.
+func Cookiecutter(t testing.TB) string {
+	t.Helper()
+	return installed(t, "cookiecutter", "ORION_TEST_COOKIECUTTER", "cookiecutter/bin/cookiecutter")
+}
+
+// installed finds a program named by an environment variable or, failing that,
+// in the cache that test/setup.sh fills.
+func installed(t testing.TB, what, variable, inCache string) string {
+	t.Helper()
+	if path := os.Getenv(variable); path != "" {
+		if _, err := os.Stat(path); err != nil {
+			t.Fatalf("%s=%s: %v", variable, path, err)
+		}
+		return path
+	}
+	path := filepath.Join(cache(t), filepath.FromSlash(inCache))
+	if _, err := os.Stat(path); err != nil {
+		absent(t, what, "run test/setup.sh, or set "+variable)
+	}
+	return path
+}

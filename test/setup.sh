@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# setup.sh - installs what the tests need beyond Go, once, into a cache folder.
+#
+#   test/setup.sh            install everything, print the folder's env.sh
+#   test/setup.sh python220  only the named parts: postgres uv python220 python28 cookiecutter
+#
+# The cache is $ORION_TEST_CACHE, else <user cache>/orion-test. Each environment is keyed by
+# its requirements, so a second run does nothing, and a changed requirement rebuilds.
+# Afterwards `. <cache>/env.sh` makes the tests find everything (they also look there unasked).
+set -euo pipefail
+
+cache=${ORION_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/orion-test}
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd)
+
+# What the environments hold. The 2.8 client predates the current releases of its own
+# dependencies, hence the upper bounds.
+python220_versions="3.11 3.12 3.10 3.9"
+python220_requirements=("prefect==2.20.*" "greenlet" "setuptools<81")
+python28_versions="3.10 3.11"
+python28_requirements=("prefect==2.8.7" "pydantic<2" "griffe<0.40" "httpx<0.25" "anyio<4" "apprise<1.7" "pendulum<3" "cachetools" "setuptools<81")
+cookiecutter_versions="3.11 3.12 3.10 3.13"
+cookiecutter_requirements=("cookiecutter==2.7.1")
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+install_postgres() {
+  if command -v initdb >/dev/null 2>&1 || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then return; fi
+  command -v apt-get >/dev/null 2>&1 || { say "PostgreSQL is absent and there is no apt-get: install it, or set ORION_TEST_POSTGRES to a server's URL"; return; }
+  [ "$(id -u)" = 0 ] || { say "PostgreSQL is absent: run 'apt-get install postgresql' as root, or set ORION_TEST_POSTGRES to a server's URL"; return; }
+  say "installing PostgreSQL"
+  # The package would start a cluster of its own; the tests start theirs.
+  mkdir -p /etc/postgresql-common
+  [ -f /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+  apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >&2
+}
+
+# uv makes the environments: it is ten times faster than pip, and needs no venv module.
+install_uv() {
+  if command -v uv >/dev/null 2>&1; then uv=$(command -v uv); return; fi
+  uv="$cache/uv/bin/uv"
+  [ -x "$uv" ] && return
+  say "installing uv"
+  if python3 -m venv "$cache/uv" >/dev/null 2>&1; then
+    "$cache/uv/bin/python" -m pip install -q uv
+  else # no venv module: unpack it beside, as pip allows
+    rm -rf "$cache/uv"
+    python3 -m pip install -q --target "$cache/uv" uv || die "cannot install uv: python3 has neither venv nor pip (apt-get install python3-pip)"
+  fi
+}
+
+# interpreter "3.10 3.11" prints the first of these Pythons that is here; uv fetches one if none is.
+interpreter() {
+  local v found
+  for v in $1; do
+    if found=$("$uv" python find --no-project "$v" 2>/dev/null) && "$found" -c 'import ssl, sqlite3' 2>/dev/null; then
+      echo "$found"; return
+    fi
+  done
+  v=${1%% *}
+  "$uv" python install "$v" >&2 || die "no Python of $1 on this machine, and uv could not fetch one"
+  "$uv" python find --no-project "$v"
+}
+
+# environment NAME "VERSIONS" REQUIREMENT... makes $cache/NAME unless it is there and current.
+environment() {
+  local name=$1 versions=$2 dir="$cache/$1" key python
+  shift 2
+  key=$(printf '%s\n' "$versions" "$@" | sha256sum | cut -c1-16)
+  if [ -x "$dir/bin/python" ] && [ "$(cat "$dir/.key" 2>/dev/null)" = "$key" ]; then return; fi
+  install_uv
+  python=$(interpreter "$versions")
+  say "building $name with $("$python" -V 2>&1)"
+  rm -rf "$dir"
+  "$uv" venv -q --python "$python" "$dir"
+  "$uv" pip install -q --python "$dir/bin/python" "$@"
+  printf '%s' "$key" >"$dir/.key"
+}
+
+write_env() {
+  {
+    echo "# written by test/setup.sh"
+    [ -x "$cache/python220/bin/python" ] && echo "export ORION_TEST_PYTHON_220='$cache/python220/bin/python'"
+    [ -x "$cache/python28/bin/python" ] && echo "export ORION_TEST_PYTHON_28='$cache/python28/bin/python'"
+    [ -x "$cache/cookiecutter/bin/cookiecutter" ] && echo "export ORION_TEST_COOKIECUTTER='$cache/cookiecutter/bin/cookiecutter'"
+    true
+  } >"$cache/env.sh.new"
+  mv "$cache/env.sh.new" "$cache/env.sh"
+}
+
+# One at a time: two test processes may both find the cache empty.
+exec 9>"$cache/.lock"
+if command -v flock >/dev/null 2>&1; then flock 9; fi
+
+[ $# -gt 0 ] || set -- postgres uv python220 python28 cookiecutter
+for part in "$@"; do
+  case $part in
+    postgres) install_postgres ;;
+    uv) install_uv ;;
+    python220) environment python220 "$python220_versions" "${python220_requirements[@]}" ;;
+    python28) environment python28 "$python28_versions" "${python28_requirements[@]}" ;;
+    cookiecutter) environment cookiecutter "$cookiecutter_versions" "${cookiecutter_requirements[@]}" ;;
+    *) die "unknown part '$part': postgres uv python220 python28 cookiecutter" ;;
+  esac
+done
+write_env
+cat "$cache/env.sh"
