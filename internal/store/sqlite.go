@@ -1,0 +1,357 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/orionflows/orion"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// sqliteDB is one database file: a goroutine that owns the only connection
+// which writes, and a few connections that read.
+type sqliteDB struct {
+	path    string
+	jobs    chan *job
+	done    chan struct{}
+	readers chan *sqlite.Conn
+	w       *sqlite.Conn
+}
+
+// job is a function waiting for the writer.
+type job struct {
+	ctx  context.Context
+	f    func(*Tx) error
+	tx   *Tx
+	err  error
+	done chan struct{}
+}
+
+// maxBatch bounds how many functions share a commit.
+const maxBatch = 256
+
+func openSQLite(o Options, name string) (*sqliteDB, error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, orion.Errorf(orion.Invalid, "cannot create the data folder %s: %v; choose another with ORION_HOME", o.Dir, err)
+	}
+	path := filepath.Join(o.Dir, name)
+	sync := "FULL"
+	switch o.Durability {
+	case "", "full":
+	case "normal":
+		sync = "NORMAL"
+	default:
+		return nil, orion.Errorf(orion.Invalid, "durability is %q; it can be full or normal", o.Durability)
+	}
+	w, err := openConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate, "PRAGMA journal_mode=WAL", "PRAGMA synchronous="+sync,
+		"PRAGMA foreign_keys=ON", "PRAGMA busy_timeout=10000", "PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-8000", "PRAGMA wal_autocheckpoint=2000")
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	db := &sqliteDB{path: path, jobs: make(chan *job, maxBatch), done: make(chan struct{}), w: w}
+	n := max(2, min(8, runtime.NumCPU()*2))
+	db.readers = make(chan *sqlite.Conn, n)
+	for range n {
+		db.readers <- nil // opened when first needed
+	}
+	go db.run()
+	return db, nil
+}
+
+func openConn(path string, flags sqlite.OpenFlags, pragmas ...string) (*sqlite.Conn, error) {
+	c, err := sqlite.OpenConn(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pragmas {
+		if err := sqlitex.ExecuteTransient(c, p, nil); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func openError(path string, err error) error {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultCantOpen, sqlite.ResultReadOnly, sqlite.ResultPerm:
+		return &orion.Error{Kind: orion.Invalid, Message: fmt.Sprintf("cannot write the database %s: the folder or the file is read-only; make it writable, or choose another data folder with ORION_HOME", path), Err: err}
+	case sqlite.ResultNotADB, sqlite.ResultCorrupt:
+		return &orion.Error{Kind: orion.Invalid, Message: fmt.Sprintf("%s is not an Orion database or is damaged; move it away, or restore a backup", path), Err: err}
+	case sqlite.ResultBusy, sqlite.ResultLocked:
+		return &orion.Error{Kind: orion.Invalid, Message: fmt.Sprintf("%s is in use by another process; is a server already running on this data folder?", path), Err: err}
+	case sqlite.ResultFull:
+		return &orion.Error{Kind: orion.Invalid, Message: fmt.Sprintf("no space is left on the disk that holds %s", path), Err: err}
+	}
+	return fmt.Errorf("opening %s: %w", path, err)
+}
+
+func (db *sqliteDB) close() error {
+	close(db.jobs)
+	<-db.done
+	err := db.w.Close()
+	for range cap(db.readers) {
+		if c := <-db.readers; c != nil {
+			err = errors.Join(err, c.Close())
+		}
+	}
+	return err
+}
+
+func (db *sqliteDB) read(ctx context.Context, f func(conn) error) error {
+	var c *sqlite.Conn
+	select {
+	case c = <-db.readers:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { db.readers <- c }()
+	if c == nil {
+		var err error
+		c, err = openConn(db.path, sqlite.OpenReadWrite, "PRAGMA query_only=ON", "PRAGMA busy_timeout=10000", "PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-4000")
+		if err != nil {
+			return openError(db.path, err)
+		}
+	}
+	sc := &sqliteConn{c}
+	if _, err := sc.exec(ctx, "BEGIN", nil); err != nil {
+		return sqliteError(err)
+	}
+	err := f(sc)
+	if _, e := sc.exec(ctx, "COMMIT", nil); err == nil && e != nil {
+		err = e
+	}
+	return sqliteError(err)
+}
+
+func (db *sqliteDB) write(ctx context.Context, f func(*Tx) error, scope orion.Scope) (err error) {
+	j := &job{ctx: ctx, f: f, done: make(chan struct{})}
+	j.tx = &Tx{ctx: ctx, ws: scope.Workspace, actor: scope.Actor}
+	defer func() {
+		if recover() != nil { // the channel is closed: the server is stopping
+			err = errBusy(nil)
+		}
+	}()
+	select {
+	case db.jobs <- j:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	// Once queued the function runs whatever becomes of the caller.
+	<-j.done
+	if j.err != nil {
+		return sqliteError(j.err)
+	}
+	for _, h := range j.tx.hooks {
+		h()
+	}
+	return nil
+}
+
+// run is the writer: it takes what has queued, runs it in one transaction,
+// commits once and answers all.
+func (db *sqliteDB) run() {
+	defer close(db.done)
+	c := &sqliteConn{db.w}
+	batch := make([]*job, 0, maxBatch)
+	for {
+		j, ok := <-db.jobs
+		if !ok {
+			return
+		}
+		batch = append(batch[:0], j)
+	drain:
+		for len(batch) < maxBatch {
+			select {
+			case j, ok := <-db.jobs:
+				if !ok {
+					break drain
+				}
+				batch = append(batch, j)
+			default:
+				break drain
+			}
+		}
+		db.commit(c, batch)
+		for _, j := range batch {
+			close(j.done)
+		}
+	}
+}
+
+func (db *sqliteDB) commit(c *sqliteConn, batch []*job) {
+	ctx := context.Background()
+	fail := func(err error) {
+		for _, j := range batch {
+			if j.err == nil {
+				j.err = err
+			}
+		}
+	}
+	if _, err := c.exec(ctx, "BEGIN IMMEDIATE", nil); err != nil {
+		fail(err)
+		return
+	}
+	alone := len(batch) == 1
+	ok := 0
+	for _, j := range batch {
+		if j.ctx.Err() != nil {
+			j.err = j.ctx.Err()
+			continue
+		}
+		if !alone {
+			if _, err := c.exec(ctx, "SAVEPOINT f", nil); err != nil {
+				j.err = err
+				continue
+			}
+		}
+		j.tx.c, j.tx.now, j.tx.hooks = c, orion.Now(), nil
+		j.err = call(j.f, j.tx)
+		if j.err == nil {
+			ok++
+		} else if !alone {
+			c.exec(ctx, "ROLLBACK TO f", nil)
+		}
+		if !alone {
+			c.exec(ctx, "RELEASE f", nil)
+		}
+	}
+	if ok == 0 {
+		c.exec(ctx, "ROLLBACK", nil)
+		return
+	}
+	if _, err := c.exec(ctx, "COMMIT", nil); err != nil {
+		c.exec(ctx, "ROLLBACK", nil)
+		fail(err)
+	}
+}
+
+// call turns a panic of one function into its error, so that the others in the
+// batch and the writer live on.
+func call(f func(*Tx) error, tx *Tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in a write: %v\n%s", p, stack())
+		}
+	}()
+	return f(tx)
+}
+
+func stack() []byte {
+	b := make([]byte, 8192)
+	return b[:runtime.Stack(b, false)]
+}
+
+func (db *sqliteDB) script(ctx context.Context, sql string) error {
+	return db.write(ctx, func(tx *Tx) error {
+		return sqlitex.ExecuteScript(tx.c.(*sqliteConn).c, sql, nil)
+	}, orion.Scope{})
+}
+
+type sqliteConn struct{ c *sqlite.Conn }
+
+func (c *sqliteConn) prepare(sql string, args []any) (*sqlite.Stmt, error) {
+	s, err := c.c.Prepare(sql)
+	if err != nil {
+		return nil, fmt.Errorf("%w in %s", err, sql)
+	}
+	if n := s.BindParamCount(); n != len(args) {
+		return nil, fmt.Errorf("%d arguments for %d placeholders in %s", len(args), n, sql)
+	}
+	for i, a := range args {
+		v, err := bindValue(a)
+		if err != nil {
+			return nil, err
+		}
+		switch v := v.(type) {
+		case nil:
+			s.BindNull(i + 1)
+		case int64:
+			s.BindInt64(i+1, v)
+		case float64:
+			s.BindFloat(i+1, v)
+		case bool:
+			s.BindBool(i+1, v)
+		case string:
+			s.BindText(i+1, v)
+		case []byte:
+			s.BindBytes(i+1, v)
+		}
+	}
+	return s, nil
+}
+
+func (c *sqliteConn) query(_ context.Context, sql string, args []any, row func(*Row) error) error {
+	s, err := c.prepare(sql, args)
+	if err != nil {
+		return err
+	}
+	defer reset(s)
+	r := Row{s: s}
+	for {
+		more, err := s.Step()
+		if err != nil || !more {
+			return err
+		}
+		if err := row(&r); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *sqliteConn) exec(_ context.Context, sql string, args []any) (int64, error) {
+	s, err := c.prepare(sql, args)
+	if err != nil {
+		return 0, err
+	}
+	defer reset(s)
+	for {
+		more, err := s.Step()
+		if err != nil {
+			return 0, err
+		}
+		if !more {
+			return int64(c.c.Changes()), nil
+		}
+	}
+}
+
+func reset(s *sqlite.Stmt) {
+	s.Reset()
+	s.ClearBindings()
+}
+
+// sqliteError gives the errors of the database the kinds that callers act on.
+func sqliteError(err error) error {
+	var e *orion.Error
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	switch sqlite.ErrCode(err) {
+	case sqlite.ResultConstraintUnique, sqlite.ResultConstraintPrimaryKey, sqlite.ResultConstraintForeignKey, sqlite.ResultConstraintNotNull, sqlite.ResultConstraintRowID:
+		return integrity(err)
+	}
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultBusy, sqlite.ResultLocked, sqlite.ResultInterrupt:
+		return errBusy(err)
+	case sqlite.ResultFull:
+		return &orion.Error{Kind: orion.Unavailable, Message: "no space is left on the database's disk; nothing was written", Err: err}
+	case sqlite.ResultConstraint:
+		return integrity(err)
+	}
+	if strings.Contains(err.Error(), "interrupted") {
+		return errBusy(err)
+	}
+	return err
+}
+
+// integrity is the answer to a violated constraint, in Prefect's words.
+func integrity(err error) error {
+	return &orion.Error{Kind: orion.Conflict, Message: "Data integrity conflict. This usually means a unique or foreign key constraint was violated. See server logs for details.", Err: err}
+}

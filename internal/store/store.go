@@ -1,0 +1,258 @@
+// Package store is all of Orion's SQL: one set of queries for SQLite and
+// PostgreSQL, migrations, the group-committing writer, leases and wake-ups.
+//
+// It knows nothing of HTTP and decides nothing: orchestration decides, store
+// keeps. Callers cannot tell the two databases apart. Start with [Store.Write]
+// and [Tx]; each noun has one file whose methods stand in the same order.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/orionflows/orion"
+)
+
+// Options say which database to open and how.
+type Options struct {
+	// URL is postgres://… for PostgreSQL; otherwise Dir is used.
+	URL string
+	// Dir is the folder of orion.db and orion-log.db on SQLite.
+	Dir string
+	// Durability is what a crash of the operating system may lose. "full"
+	// (the default) loses nothing that was answered; "normal" may lose the
+	// last moments, never corrupts. A crash of the process alone loses nothing
+	// in either case.
+	Durability string
+	// Conns bounds the PostgreSQL connections; 0 means 16.
+	Conns int
+	Log   *slog.Logger
+}
+
+// Store is an open database. Its methods may be called from any goroutine.
+type Store struct {
+	main backend
+	logs backend // the same as main on PostgreSQL
+	d    *dialect
+	hub  *hub
+	log  *slog.Logger
+	poll pollTimes
+}
+
+// backend is a database that runs transactions.
+type backend interface {
+	read(ctx context.Context, f func(conn) error) error
+	write(ctx context.Context, f func(*Tx) error, scope orion.Scope) error
+	script(ctx context.Context, sql string) error
+	close() error
+}
+
+// conn runs single statements of an open transaction.
+type conn interface {
+	query(ctx context.Context, sql string, args []any, row func(*Row) error) error
+	exec(ctx context.Context, sql string, args []any) (int64, error)
+}
+
+// Open opens the database, creating and migrating it as needed. It refuses a
+// database that a newer version has migrated.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	s := &Store{hub: newHub(), log: o.Log}
+	var err error
+	switch {
+	case strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://"):
+		s.d = postgresDialect
+		var pg *postgres
+		if pg, err = openPostgres(ctx, o, s.hub); err != nil {
+			return nil, err
+		}
+		s.main, s.logs = pg, pg
+	case o.URL != "" && !strings.HasPrefix(o.URL, "sqlite"):
+		return nil, orion.Errorf(orion.Invalid, "the database URL starts with %q; use postgres://user:password@host/name, or leave it empty for SQLite in the data folder", strings.SplitN(o.URL, ":", 2)[0])
+	default:
+		s.d = sqliteDialect
+		if s.main, err = openSQLite(o, "orion.db"); err != nil {
+			return nil, err
+		}
+		if s.logs, err = openSQLite(o, "orion-log.db"); err != nil {
+			s.main.close()
+			return nil, err
+		}
+	}
+	if err := s.migrate(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends the writers after what is queued, and closes the files.
+func (s *Store) Close() error {
+	s.hub.close()
+	err := s.main.close()
+	if s.logs != nil && s.logs != s.main {
+		err = errors.Join(err, s.logs.close())
+	}
+	return err
+}
+
+// Database is the name of the kind of database: "sqlite" or "postgresql".
+func (s *Store) Database() string { return s.d.name }
+
+// Tx is a transaction on behalf of one workspace and actor.
+type Tx struct {
+	ctx   context.Context
+	c     conn
+	d     *dialect
+	s     *Store
+	ws    int64
+	actor string
+	hooks []func()
+	now   orion.Time
+}
+
+// Read runs f on a consistent view (on PostgreSQL each statement has its own).
+// Reads never wait for the writer.
+func (s *Store) Read(ctx context.Context, f func(*Tx) error) error {
+	sc := orion.ScopeOf(ctx)
+	return s.main.read(ctx, func(c conn) error {
+		return f(&Tx{ctx: ctx, c: c, d: s.d, s: s, ws: sc.Workspace, actor: sc.Actor, now: orion.Now()})
+	})
+}
+
+// Write runs f in a transaction; it is the only way to write. When Write
+// returns nil the change is committed. f must neither wait nor talk to the
+// network, and may run again: what must happen once goes through
+// [Tx.OnCommit].
+func (s *Store) Write(ctx context.Context, f func(*Tx) error) error {
+	return s.main.write(ctx, s.bind(f), orion.ScopeOf(ctx))
+}
+
+// readLogs and writeLogs are the same for the log tables.
+func (s *Store) readLogs(ctx context.Context, f func(*Tx) error) error {
+	sc := orion.ScopeOf(ctx)
+	return s.logs.read(ctx, func(c conn) error {
+		return f(&Tx{ctx: ctx, c: c, d: s.d, s: s, ws: sc.Workspace, actor: sc.Actor, now: orion.Now()})
+	})
+}
+
+func (s *Store) writeLogs(ctx context.Context, f func(*Tx) error) error {
+	return s.logs.write(ctx, s.bind(f), orion.ScopeOf(ctx))
+}
+
+func (s *Store) bind(f func(*Tx) error) func(*Tx) error {
+	return func(tx *Tx) error {
+		tx.s, tx.d = s, s.d
+		return f(tx)
+	}
+}
+
+// Now is the time of the transaction: the same wherever it is asked.
+func (tx *Tx) Now() orion.Time { return tx.now }
+
+// Context is the context of the request that the transaction serves.
+func (tx *Tx) Context() context.Context { return tx.ctx }
+
+// Actor is on whose behalf the transaction writes.
+func (tx *Tx) Actor() string { return tx.actor }
+
+// OnCommit runs f once, after the commit.
+func (tx *Tx) OnCommit(f func()) { tx.hooks = append(tx.hooks, f) }
+
+// query runs a statement with ? placeholders and hands each row to row.
+func (tx *Tx) query(sql string, args []any, row func(*Row) error) error {
+	return tx.c.query(tx.ctx, sql, args, row)
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (tx *Tx) exec(sql string, args ...any) (int64, error) {
+	return tx.c.exec(tx.ctx, sql, args)
+}
+
+// one runs a query for at most one row and reports whether there was one.
+func (tx *Tx) one(sql string, args []any, dest ...any) (bool, error) {
+	found := false
+	err := tx.query(sql, args, func(r *Row) error {
+		if found {
+			return nil
+		}
+		found = true
+		return r.Scan(dest...)
+	})
+	return found, err
+}
+
+// count runs a query for one number.
+func (tx *Tx) count(sql string, args ...any) (int64, error) {
+	var n int64
+	_, err := tx.one(sql, args, &n)
+	return n, err
+}
+
+// list collects rows; an empty answer is an empty slice, never nil.
+func list[T any](tx *Tx, sql string, args []any, scan func(*Row) (T, error)) ([]T, error) {
+	out := []T{}
+	err := tx.query(sql, args, func(r *Row) error {
+		v, err := scan(r)
+		if err == nil {
+			out = append(out, v)
+		}
+		return err
+	})
+	return out, err
+}
+
+// first is list for at most one row; nil when there is none.
+func first[T any](tx *Tx, sql string, args []any, scan func(*Row) (T, error)) (*T, error) {
+	var out *T
+	err := tx.query(sql, args, func(r *Row) error {
+		if out != nil {
+			return nil
+		}
+		v, err := scan(r)
+		out = &v
+		return err
+	})
+	return out, err
+}
+
+// marks is "?, ?, ?" for n placeholders.
+func marks(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return strings.Repeat("?, ", n-1) + "?"
+}
+
+// wrap says what was being done when the database failed.
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// errBusy is answered as "try again": the writer is closed or the database
+// cannot be reached at the moment.
+func errBusy(err error) error {
+	return &orion.Error{Kind: orion.Unavailable, Message: "the database is not available at the moment; try again", Err: err}
+}
+
+// pollTimes keeps when queues and deployments were last polled, so that a poll
+// costs no write; background flushes it.
+type pollTimes struct {
+	mu    sync.Mutex
+	queue map[pollKey]time.Time
+}
+
+type pollKey struct {
+	ws int64
+	id orion.ID
+}
