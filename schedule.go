@@ -9,13 +9,10 @@ import (
 type Schedule struct {
 	Interval   *Seconds `json:"interval,omitzero"`
 	AnchorDate Time     `json:"anchor_date,omitzero"`
-	// AnchorZone keeps the offset the anchor was written with, which gives the
-	// zone when Timezone is null.
-	AnchorZone string  `json:"-"`
-	Cron       *string `json:"cron,omitzero"`
-	DayOr      *bool   `json:"day_or,omitzero"`
-	RRule      *string `json:"rrule,omitzero"`
-	Timezone   *string `json:"timezone"`
+	Cron       *string  `json:"cron,omitzero"`
+	DayOr      *bool    `json:"day_or,omitzero"`
+	RRule      *string  `json:"rrule,omitzero"`
+	Timezone   *string  `json:"timezone"`
 }
 
 // DeploymentSchedule is one schedule of a deployment, with its own identity

@@ -35,8 +35,11 @@ type Options struct {
 	// Version is Orion's own version, told in the Orion-Version header by
 	// which Orion's agent knows its server.
 	Version string
-	// Wake, when set, runs the scheduler for deployments that just changed.
-	Wake func(ws int64, deployments ...orion.ID)
+	// Schedule makes the coming runs of a deployment in the request that
+	// changes it. Off when the scheduler service is off.
+	Schedule bool
+	// Stopping is closed when the server stops, so that polls which wait end.
+	Stopping <-chan struct{}
 	// Settings is what GET /admin/settings answers, without secrets.
 	Settings map[string]any
 }

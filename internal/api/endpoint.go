@@ -23,7 +23,7 @@ type endpoint interface {
 
 // do makes an endpoint of a function. Its request is a struct: fields tagged
 // path:"…" are filled from the path in the order they stand, those tagged
-// query:"…" from the query, and the field Body from the body. A request or
+// query:"…" and header:"…" from there, and the field Body from the body. A request or
 // body with a Validate method is asked before the call.
 func do[Req, Resp any](f func(context.Context, Req) (Resp, error)) endpoint {
 	return &call[Req, Resp]{f: f, plan: planOf(reflect.TypeFor[Req]())}
@@ -35,29 +35,32 @@ type call[Req, Resp any] struct {
 }
 
 type plan struct {
-	path  []param
-	query []param
-	body  int // field index, -1 without
-	bytes int // field that takes the body as it came, -1 without
+	path   []param
+	query  []param
+	header []param
+	body   int // field index, -1 without
+	bytes  int // field that takes the body as it came, -1 without
 }
 
 type param struct {
-	field int
+	field []int
 	name  string
 }
 
 func planOf(t reflect.Type) plan {
 	p := plan{body: -1, bytes: -1}
-	for i := range t.NumField() {
-		f := t.Field(i)
-		if n := f.Tag.Get("path"); n != "" {
-			p.path = append(p.path, param{i, n})
-		} else if n := f.Tag.Get("query"); n != "" {
-			p.query = append(p.query, param{i, n})
-		} else if f.Name == "Body" {
-			p.body = i
-		} else if f.Name == "Raw" {
-			p.bytes = i
+	for _, f := range reflect.VisibleFields(t) {
+		switch {
+		case f.Tag.Get("path") != "":
+			p.path = append(p.path, param{f.Index, f.Tag.Get("path")})
+		case f.Tag.Get("query") != "":
+			p.query = append(p.query, param{f.Index, f.Tag.Get("query")})
+		case f.Tag.Get("header") != "":
+			p.header = append(p.header, param{f.Index, f.Tag.Get("header")})
+		case f.Name == "Body" && len(f.Index) == 1:
+			p.body = f.Index[0]
+		case f.Name == "Raw" && len(f.Index) == 1:
+			p.bytes = f.Index[0]
 		}
 	}
 	return p
@@ -77,7 +80,7 @@ func (c *call[Req, Resp]) decode(r *http.Request, params []string) (any, []byte,
 	var req Req
 	v := reflect.ValueOf(&req).Elem()
 	for i, p := range c.plan.path {
-		if err := setParam(v.Field(p.field), "path", p.name, params[i]); err != nil {
+		if err := setParam(v.FieldByIndex(p.field), "path", p.name, params[i]); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -85,9 +88,16 @@ func (c *call[Req, Resp]) decode(r *http.Request, params []string) (any, []byte,
 		q := r.URL.Query()
 		for _, p := range c.plan.query {
 			if s := q.Get(p.name); s != "" {
-				if err := setParam(v.Field(p.field), "query", p.name, s); err != nil {
+				if err := setParam(v.FieldByIndex(p.field), "query", p.name, s); err != nil {
 					return nil, nil, err
 				}
+			}
+		}
+	}
+	for _, p := range c.plan.header {
+		if s := r.Header.Get(p.name); s != "" {
+			if err := setParam(v.FieldByIndex(p.field), "header", p.name, s); err != nil {
+				return nil, nil, err
 			}
 		}
 	}

@@ -61,11 +61,12 @@ func operationID(r *route) string {
 }
 
 func parameters(in reflect.Type) (out []object) {
-	for i := range in.NumField() {
-		f := in.Field(i)
-		where, name := "path", f.Tag.Get("path")
-		if name == "" {
-			where, name = "query", f.Tag.Get("query")
+	for _, f := range reflect.VisibleFields(in) {
+		where, name := "", ""
+		for _, w := range []string{"path", "query", "header"} {
+			if n := f.Tag.Get(w); n != "" {
+				where, name = w, n
+			}
 		}
 		if name == "" {
 			continue

@@ -167,6 +167,7 @@ CREATE TABLE deployment (
   description                TEXT,
   flow_id                    ID NOT NULL,
   paused                     BOOL NOT NULL,
+  declared_paused            BOOL,
   job_variables              JSON NOT NULL,
   parameters                 JSON NOT NULL,
   tags                       JSON NOT NULL,
@@ -192,6 +193,8 @@ CREATE TABLE deployment (
 );
 CREATE INDEX deployment_queue ON deployment (workspace_id, work_queue_id);
 
+-- declared_active, and a deployment's declared_paused, are what the last deploy
+-- said: one that says the same again leaves what people have switched since.
 CREATE TABLE deployment_schedule (
   workspace_id       INT NOT NULL REFERENCES workspace (id),
   id                 ID NOT NULL,
@@ -202,6 +205,7 @@ CREATE TABLE deployment_schedule (
   position           INT NOT NULL,
   schedule           JSON NOT NULL,
   active             BOOL NOT NULL,
+  declared_active    BOOL NOT NULL,
   max_active_runs    INT,
   max_scheduled_runs INT,
   catchup            BOOL NOT NULL,
