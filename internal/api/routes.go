@@ -105,5 +105,8 @@ func (a *API) table() []*route {
 		{method: post, path: "/work_pools/{work_pool_name}/workers/heartbeat", status: 204, h: do(a.workerHeartbeat)},
 		{method: post, path: "/work_pools/{work_pool_name}/workers/filter", status: 200, h: do(a.filterWorkers)},
 		{method: remove, path: "/work_pools/{work_pool_name}/workers/{name}", status: 204, h: do(a.deleteWorker)},
+
+		{method: post, path: "/logs/", status: 201, h: do(a.createLogs)},
+		{method: post, path: "/logs/filter", status: 200, h: do(a.filterLogs)},
 	}
 }
