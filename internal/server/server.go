@@ -11,11 +11,13 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/orionflows/orion"
 	"github.com/orionflows/orion/internal/api"
+	"github.com/orionflows/orion/internal/background"
 	"github.com/orionflows/orion/internal/store"
 )
 
@@ -40,6 +42,7 @@ type Server struct {
 	ln    net.Listener
 	http  *http.Server
 	url   string
+	stop  chan struct{} // closed when the server stops
 }
 
 // New opens the database and the port.
@@ -54,7 +57,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		o.Log = slog.Default()
 	}
 	o.Database.Log = o.Log
-	s := &Server{o: o}
+	s := &Server{o: o, stop: make(chan struct{})}
 	var err error
 	if s.ln, err = net.Listen("tcp", net.JoinHostPort(o.Host, fmt.Sprint(o.Port))); err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
@@ -71,7 +74,8 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		host = "127.0.0.1"
 	}
 	s.url = fmt.Sprintf("http://%s", net.JoinHostPort(host, fmt.Sprint(s.ln.Addr().(*net.TCPAddr).Port)))
-	a := api.New(api.Options{Store: s.store, Log: o.Log, Version: o.Version, Settings: s.settings()})
+	a := api.New(api.Options{Store: s.store, Log: o.Log, Version: o.Version, Settings: s.settings(),
+		Schedule: s.enabled("scheduler"), Stopping: s.stop})
 	mux := http.NewServeMux()
 	mux.Handle("/api/", a)
 	s.http = &http.Server{
@@ -93,17 +97,36 @@ func (s *Server) Database() string { return s.store.Database() }
 func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.http.Serve(s.ln) }()
+	bg, end := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if !s.o.NoServices {
+			(&background.Runner{Store: s.store, Log: s.o.Log, Enabled: s.enabled}).Run(bg)
+		}
+	})
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
+	close(s.stop)
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if e := s.http.Shutdown(stop); e != nil {
 		s.http.Close()
 	}
+	end()
+	wg.Wait()
 	return errors.Join(err, s.store.Close())
+}
+
+// enabled reports whether a background service is to run.
+func (s *Server) enabled(name string) bool {
+	if s.o.NoServices {
+		return false
+	}
+	on, said := s.o.Services[name]
+	return on || !said
 }
 
 func (s *Server) settings() map[string]any {
