@@ -1,0 +1,1 @@
+"""Code that more than one flow of the project "shop" may import."""
