@@ -108,5 +108,27 @@ func (a *API) table() []*route {
 
 		{method: post, path: "/logs/", status: 201, h: do(a.createLogs)},
 		{method: post, path: "/logs/filter", status: 200, h: do(a.filterLogs)},
+
+		{method: get, path: "/block_capabilities/", status: 200, h: do(a.blockCapabilities)},
+		{method: post, path: "/block_types/", status: 201, h: do(a.createBlockType)},
+		{method: post, path: "/block_types/filter", status: 200, h: do(a.filterBlockTypes)},
+		{method: post, path: "/block_types/install_system_block_types", status: 200, h: do(a.installBlockTypes)},
+		{method: get, path: "/block_types/slug/{slug}", status: 200, h: do(a.readBlockTypeBySlug)},
+		{method: get, path: "/block_types/slug/{slug}/block_documents", status: 200, h: do(a.listTypeDocuments)},
+		{method: get, path: "/block_types/slug/{slug}/block_documents/name/{block_document_name}", status: 200, h: do(a.readTypeDocument)},
+		{method: get, path: "/block_types/{id}", status: 200, h: do(a.readBlockType)},
+		{method: patch, path: "/block_types/{id}", status: 204, h: do(a.updateBlockType)},
+		{method: remove, path: "/block_types/{id}", status: 204, h: do(a.deleteBlockType)},
+		{method: post, path: "/block_schemas/", h: do(a.createBlockSchema)},
+		{method: post, path: "/block_schemas/filter", status: 200, h: do(a.filterBlockSchemas)},
+		{method: get, path: "/block_schemas/checksum/{checksum}", status: 200, h: do(a.readBlockSchemaByChecksum)},
+		{method: get, path: "/block_schemas/{id}", status: 200, h: do(a.readBlockSchema)},
+		{method: remove, path: "/block_schemas/{id}", status: 204, h: do(a.deleteBlockSchema)},
+		{method: post, path: "/block_documents/", status: 201, h: do(a.createBlockDocument)},
+		{method: post, path: "/block_documents/filter", status: 200, h: do(a.filterBlockDocuments)},
+		{method: post, path: "/block_documents/count", status: 200, h: do(a.countBlockDocuments)},
+		{method: get, path: "/block_documents/{id}", status: 200, h: do(a.readBlockDocument)},
+		{method: patch, path: "/block_documents/{id}", status: 204, h: do(a.updateBlockDocument)},
+		{method: remove, path: "/block_documents/{id}", status: 204, h: do(a.deleteBlockDocument)},
 	}
 }

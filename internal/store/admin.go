@@ -22,11 +22,14 @@ var tables = []string{
 	"block_document", "block_schema", "block_type", "worker", "work_queue", "work_pool", "flow", "configuration",
 }
 
+// keep is what Clear leaves: without its key nothing sealed could be read.
+var keep = map[string]string{"configuration": " AND key <> 'ENCRYPTION_KEY'"}
+
 // Clear removes everything of the workspace.
 func (s *Store) Clear(ctx context.Context) error {
 	err := s.Write(ctx, func(tx *Tx) error {
 		for _, t := range tables {
-			if _, err := tx.exec("DELETE FROM "+t+" WHERE workspace_id = ?", tx.ws); err != nil {
+			if _, err := tx.exec("DELETE FROM "+t+" WHERE workspace_id = ?"+keep[t], tx.ws); err != nil {
 				return wrap("clearing "+t, err)
 			}
 		}

@@ -11,11 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/orionflows/orion"
+	"github.com/orionflows/orion/internal/secret"
 )
 
 // Options say which database to open and how.
@@ -29,6 +31,10 @@ type Options struct {
 	// last moments, never corrupts. A crash of the process alone loses nothing
 	// in either case.
 	Durability string
+	// Key seals the data of blocks: 32 bytes in base64. Without one a key is
+	// kept in Dir, or on PostgreSQL in the database, where it protects dumps of
+	// single tables only.
+	Key string
 	// Conns bounds the PostgreSQL connections; 0 means 16.
 	Conns int
 	Log   *slog.Logger
@@ -42,6 +48,7 @@ type Store struct {
 	hub  *hub
 	log  *slog.Logger
 	poll pollTimes
+	seal *secret.Sealer
 }
 
 // backend is a database that runs transactions.
@@ -90,7 +97,37 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.Close()
 		return nil, err
 	}
+	if err := s.openSeal(ctx, o); err != nil {
+		s.Close()
+		return nil, err
+	}
 	return s, nil
+}
+
+func (s *Store) openSeal(ctx context.Context, o Options) error {
+	key := o.Key
+	var err error
+	switch {
+	case key != "":
+	case s.d == sqliteDialect:
+		key, err = secret.KeyFile(filepath.Join(o.Dir, "encryption.key"))
+	default:
+		err = s.Write(ctx, func(tx *Tx) error {
+			if _, err := tx.exec("INSERT INTO configuration (workspace_id, key, value, updated, actor) VALUES (?, 'ENCRYPTION_KEY', ?, ?, 'service:start') ON CONFLICT DO NOTHING",
+				orion.DefaultWorkspace, secret.NewKey(), tx.now); err != nil {
+				return err
+			}
+			_, err := tx.one("SELECT value FROM configuration WHERE workspace_id = ? AND key = 'ENCRYPTION_KEY'", []any{orion.DefaultWorkspace}, &key)
+			return err
+		})
+	}
+	if err != nil {
+		return err
+	}
+	if s.seal, err = secret.Open(key); err != nil {
+		return &orion.Error{Kind: orion.Invalid, Message: err.Error()}
+	}
+	return nil
 }
 
 // Close ends the writers after what is queued, and closes the files.
