@@ -79,7 +79,7 @@ func Orion(t testing.TB, o ServerOptions) *Server {
 	port := FreePort(t)
 	cmd := exec.Command(binary, append([]string{"server", "start", "--host", "127.0.0.1", "--port", strconv.Itoa(port)}, o.Args...)...)
 	cmd.Dir = o.Home
-	cmd.Env = append(cleanEnvironment(), "ORION_HOME="+o.Home)
+	cmd.Env = append(Environment(), "ORION_HOME="+o.Home)
 	if o.DatabaseURL != "" {
 		cmd.Env = append(cmd.Env, "ORION_DATABASE_URL="+o.DatabaseURL)
 	}
@@ -130,7 +130,7 @@ func Prefect(t testing.TB, o ServerOptions) *Server {
 		"--factory", "prefect.server.api.server:create_app",
 		"--host", "127.0.0.1", "--port", strconv.Itoa(port), "--timeout-keep-alive", "5")
 	cmd.Dir = o.Home
-	cmd.Env = append(cleanEnvironment(),
+	cmd.Env = append(Environment(),
 		"PREFECT_HOME="+o.Home,
 		"PREFECT_UI_ENABLED=false",
 		"PREFECT_SERVER_ANALYTICS_ENABLED=false",
@@ -194,9 +194,9 @@ func healthy(api string) bool {
 	return err == nil && resp.StatusCode == http.StatusOK
 }
 
-// cleanEnvironment is ours without the settings of Orion and Prefect that the
+// Environment is ours without the settings of Orion and Prefect that the
 // person who runs the tests may have.
-func cleanEnvironment() []string {
+func Environment() []string {
 	var env []string
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "ORION_") && !strings.HasPrefix(v, "PREFECT_") {

@@ -68,14 +68,27 @@ type replay struct {
 	bound   map[string]string // recorded id or generated name → live one
 	times   map[string]string // recorded time → live one, as the server wrote it
 	literal map[string]bool   // names that the recorded client chose
+
+	promised map[string]bool // recorded ids that came up first in an answer
 }
 
 func newReplay(client *client) *replay {
-	return &replay{client: client, bound: map[string]string{}, times: map[string]string{}, literal: map[string]bool{}}
+	return &replay{client: client, bound: map[string]string{}, times: map[string]string{}, literal: map[string]bool{}, promised: map[string]bool{}}
 }
 
 func (r *replay) play(t *testing.T, tr trace) {
+	needless := 0
+	defer func() {
+		if needless > 0 {
+			t.Errorf("%d exchanges were left out: they are about objects that the server did not make", needless)
+		}
+	}()
 	for _, e := range tr.exchanges {
+		if r.owed(e) {
+			needless++
+			continue
+		}
+		r.expect(e)
 		if e.Status == http.StatusServiceUnavailable {
 			continue // the recording server's database was busy; the client came again
 		}
@@ -103,6 +116,30 @@ func (r *replay) play(t *testing.T, tr trace) {
 		}
 		awaitDelay(answer)
 	}
+}
+
+// expect remembers the ids that the recorded server made up in its answer.
+func (r *replay) expect(e exchange) {
+	data, err := json.Marshal(e.Response)
+	if err != nil {
+		return // it came from JSON
+	}
+	for _, id := range anyID.FindAllString(string(data), -1) {
+		if r.bound[id] == "" {
+			r.promised[id] = true
+		}
+	}
+}
+
+// owed is whether the request is about an object that the recorded server
+// made, and the live one did not.
+func (r *replay) owed(e exchange) bool {
+	for _, id := range anyID.FindAllString(e.Path+string(e.Request), -1) {
+		if r.promised[id] && r.bound[id] == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // awaitDelay waits as the client did when the server told it to.

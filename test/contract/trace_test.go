@@ -140,6 +140,7 @@ var (
 	// The words of a generated run name: adjective-animal.
 	generatedName = regexp.MustCompile(`^[a-z]+(-[a-z]+)+$`)
 	varying       = regexp.MustCompile(idPattern + "|" + timePattern + "|" + cutPattern)
+	anyID         = regexp.MustCompile(idPattern)
 	isID          = regexp.MustCompile("^" + idPattern + "$")
 	isTime        = regexp.MustCompile("^" + timePattern + "$")
 	isCut         = regexp.MustCompile("^" + cutPattern + "$")
