@@ -208,6 +208,7 @@ func (m *Manager) run(ctx context.Context, dir string, command []string) (string
 // started is told of every process: in the log first, so that a hang has a name.
 func (m *Manager) started(cmd *exec.Cmd) {
 	if m.options.Log != nil {
-		m.options.Log("$ " + strings.Join(cmd.Args, " "))
+		first, _, _ := strings.Cut(strings.Join(cmd.Args, " "), "\n") // of a program, its first line
+		m.options.Log("$ " + first)
 	}
 }

@@ -30,8 +30,8 @@ type Process struct {
 }
 
 // Start starts cmd as the leader of a process group of its own. On Linux the
-// command is also killed when this program dies, even by SIGKILL. The command
-// must not have been made with exec.CommandContext: Run watches the context.
+// command is also killed when this program dies, even by SIGKILL, unless cmd
+// asks for another signal then. The command must not have been made with exec.CommandContext: Run watches the context.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{cmd: cmd, done: make(chan struct{})}
 	prepare(cmd)
