@@ -34,7 +34,7 @@ def close_day(orders: int = 5) -> str:
     load = run_deployment(
         "Load orders/backfill",
         parameters={"days": 2},
-        timeout=240,
+        timeout=600,
         poll_interval=1,
     )
     if not load.state.is_completed():
