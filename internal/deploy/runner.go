@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/orionflows/orion/internal/pyenv"
-	"github.com/orionflows/orion/internal/pyenv/proctree"
+	"github.com/orionflows/orion/internal/proctree"
 )
 
 // RunnerOptions configure a Runner.

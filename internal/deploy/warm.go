@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/orionflows/orion/internal/pyenv"
-	"github.com/orionflows/orion/internal/pyenv/proctree"
+	"github.com/orionflows/orion/internal/proctree"
 )
 
 //go:embed warm.py

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/orionflows/orion/internal/pyenv/proctree"
+	"github.com/orionflows/orion/internal/proctree"
 )
 
 // installer is a tool that makes environments and installs into them.

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/orionflows/orion/internal/pyenv/proctree"
+	"github.com/orionflows/orion/internal/proctree"
 )
 
 // interpreter is the Python that environments are made from.

@@ -243,3 +243,29 @@ func writeWheel(t *testing.T, dir, name, version string) {
 	}
 	write(t, dir, fmt.Sprintf("%s-%s-py3-none-any.whl", name, version), wheel.String())
 }
+
+// A second start by a new process: nothing is in memory, all is in the cache.
+func BenchmarkSecondStart(b *testing.B) {
+	dir, folder := b.TempDir(), b.TempDir()
+	path := filepath.Join(folder, "requirements.txt")
+	if err := os.WriteFile(path, []byte("--no-index\n"), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	start := func() {
+		m, err := New(Options{Dir: dir, Base: []string{}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		spec, err := m.ForFolder(b.Context(), folder, folder)
+		if err == nil {
+			_, err = m.Ensure(b.Context(), spec, nil)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	start()
+	for b.Loop() {
+		start()
+	}
+}
