@@ -236,6 +236,12 @@ func (f fakes) awaitPIDs(t *testing.T) []int {
 			}
 			pids = append(pids, pid)
 		}
+		// Where a test proves nothing about a process, it must not stay either.
+		t.Cleanup(func() {
+			for _, pid := range pids {
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
+		})
 		return pids
 	}
 	t.Fatal("the installer was not started")
