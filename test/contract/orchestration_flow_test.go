@@ -158,7 +158,8 @@ func askFlowRun(q *question, v flowVariant, from, to state) error {
 		same := map[string]any{"transition_id": q.transitionID()}
 		from, to = from.with(same), to.with(same)
 	}
-	create := map[string]any{"name": "run", "state": slices.Concat(v.before, []state{from})[0].body(q)}
+	history := startable(slices.Concat(v.before, []state{from}))
+	create := map[string]any{"name": "run", "state": history[0].body(q)}
 	if v.policy != nil {
 		create["empirical_policy"] = v.policy
 	}
@@ -187,7 +188,7 @@ func askFlowRun(q *question, v flowVariant, from, to state) error {
 			return err
 		}
 	}
-	for _, s := range slices.Concat(v.before, []state{from})[1:] {
+	for _, s := range history[1:] {
 		if err := q.reach("flow_runs", id, s); err != nil {
 			return err
 		}
@@ -202,6 +203,15 @@ func askFlowRun(q *question, v flowVariant, from, to state) error {
 		return q.read("parent", "/task_runs/"+dummy)
 	}
 	return nil
+}
+
+// startable is a history that a run can be created with: Prefect on SQLite
+// locks itself out when a run is created with a result.
+func startable(history []state) []state {
+	if history[0].Data != nil {
+		return slices.Concat([]state{{Type: "PENDING"}}, history)
+	}
+	return history
 }
 
 // flowHistories are longer stories, each step by the rules.

@@ -197,7 +197,7 @@ func askTaskRun(q *question, v taskVariant, from, to state) error {
 		}
 	}
 
-	states := slices.Concat(v.before, []state{from})
+	states := startable(slices.Concat(v.before, []state{from}))
 	first := states[0]
 	if first.label == "by the rules" {
 		first = state{Type: "PENDING"}

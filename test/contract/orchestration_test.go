@@ -47,12 +47,20 @@ func TestStateChangesAsPrefectDecidesThem(t *testing.T) {
 	between := time.Now()
 	got := tested.askAll(cases)
 	t.Logf("asked %d transitions: prefect took %s, the server under test %s", len(cases), between.Sub(began).Round(time.Second), time.Since(between).Round(time.Millisecond))
-	different := 0
+	different, unanswered := 0, 0
 	for i, c := range cases {
+		if strings.Contains(want[i], "http = 500") {
+			unanswered++ // a mistake in Prefect, which nobody can rely on
+			t.Logf("Prefect itself fails: %s", c.name)
+			continue
+		}
 		if lines := compareLines(want[i], got[i]); len(lines) > 0 {
 			different++
 			t.Errorf("%s\n  %s", c.name, strings.Join(lines, "\n  "))
 		}
+	}
+	if unanswered > len(cases)/50 {
+		t.Errorf("Prefect itself fails for %d of %d transitions: the table asks the wrong questions", unanswered, len(cases))
 	}
 	if different > 0 {
 		t.Errorf("%d of %d transitions were answered differently", different, len(cases))
@@ -123,7 +131,8 @@ func (w *world) askAll(cases []transition) []string {
 				q := &question{world: w, began: time.Now(), key: fmt.Sprintf("case-%d", i), names: map[string]string{
 					w.flowID: "<flow>", w.deploymentID: "<deployment>", w.running: "<running flow run>",
 				}}
-				if err := cases[i].ask(q); err != nil {
+				err := cases[i].ask(q)
+				if err != nil {
 					q.answer = append(q.answer, "error: "+q.normalText(err.Error()))
 				}
 				answers[i] = strings.Join(q.answer, "\n")
@@ -242,6 +251,14 @@ func (q *question) note(path string, v any) {
 			case key == "total_run_time":
 				seconds, _ := v[key].(float64)
 				q.answer = append(q.answer, fmt.Sprintf("%s.%s > 0: %v", path, key, seconds > 0))
+			case key == "pause_keys": // a set
+				keys, _ := v[key].([]any)
+				var names []string
+				for _, k := range keys {
+					names = append(names, q.normalText(fmt.Sprint(k)))
+				}
+				slices.Sort(names)
+				q.answer = append(q.answer, fmt.Sprintf("%s.%s = %q", path, key, names))
 			case key == "delay_seconds":
 				seconds, _ := v[key].(float64)
 				q.answer = append(q.answer, fmt.Sprintf("%s.%s ≈ %s", path, key, time.Duration(seconds*float64(time.Second)).Round(30*time.Second)))

@@ -8,9 +8,7 @@ import sys
 FLOW = unique("served")
 Path("served.py").write_text(
     f'''
-from prefect import flow, get_run_logger, task
-from prefect.deployments import run_deployment
-from prefect.flow_runs import suspend_flow_run
+from prefect import flow, get_run_logger, suspend_flow_run, task
 
 @task(persist_result=True)
 def before():

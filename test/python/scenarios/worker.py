@@ -56,7 +56,7 @@ assert len(deployment["schedules"]) == 2 and deployment["pull_steps"], deploymen
 assert deployment["infra_overrides"] == {"env": {"LEVEL": "yaml"}}, deployment
 other = api("GET", f"/deployments/name/{FLOW}/other")
 assert other["work_queue_name"] == "default" and other["schedule"]["cron"] == "0 2 * * *", other
-says(cli("deploy", "-n", "no-such", code=0), "could not be found")
+says(cli("deploy", "-n", "no-such", code=1), "Could not find any deployment configurations")
 cli("deploy", "flows.py:pooled", "-n", "adhoc", "--pool", unique("no-such-pool"), code=1)
 
 import flows  # noqa: E402
