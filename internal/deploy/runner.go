@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/orionflows/orion/internal/pyenv"
 	"github.com/orionflows/orion/internal/proctree"
+	"github.com/orionflows/orion/internal/pyenv"
 )
 
 // RunnerOptions configure a Runner.

@@ -14,8 +14,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/orionflows/orion/internal/pyenv"
 	"github.com/orionflows/orion/internal/proctree"
+	"github.com/orionflows/orion/internal/pyenv"
 )
 
 //go:embed warm.py
