@@ -2,7 +2,7 @@
 # setup.sh - installs what the tests need beyond Go, once, into a cache folder.
 #
 #   test/setup.sh            install everything, print the folder's env.sh
-#   test/setup.sh python220  only the named parts: postgres uv python220 python28 cookiecutter
+#   test/setup.sh python220  only the named parts: postgres uv python220 python28 cookiecutter upstream
 #
 # The cache is $ORION_TEST_CACHE, else <user cache>/orion-test. Each environment is keyed by
 # its requirements, so a second run does nothing, and a changed requirement rebuilds.
@@ -19,6 +19,8 @@ python220_versions="3.11 3.12 3.10 3.9"
 python220_requirements=("prefect==2.20.*" "greenlet" "setuptools<81")
 python28_versions="3.10 3.11"
 python28_requirements=("prefect==2.8.7" "pydantic<2" "griffe<0.40" "httpx<0.25" "anyio<4" "apprise<1.7" "pendulum<3" "cachetools" "setuptools<81")
+# What Prefect's own tests need besides: their plugins, as old as they expect them.
+upstream_requirements=("${python220_requirements[@]}" pip "pytest>7,<9" "pytest-asyncio>=0.18.2,!=0.22.0,<0.23.0" pytest-env pytest-timeout "pytest-xdist<3.9.0" respx "pendulum[test]<4" "regex" "exceptiongroup")
 cookiecutter_versions="3.11 3.12 3.10 3.13"
 cookiecutter_requirements=("cookiecutter==2.7.1")
 
@@ -79,12 +81,29 @@ environment() {
   printf '%s' "$key" >"$dir/.key"
 }
 
+# upstream_tests unpacks the tests of Prefect's source distribution, in the version that
+# its environment holds. They are read from there and never become ours.
+upstream_tests() {
+  local python="$cache/upstream/bin/python" dir="$cache/upstream-tests" version
+  version=$("$python" -c 'import importlib.metadata as m; print(m.version("prefect"))')
+  [ "$(cat "$dir/.version" 2>/dev/null)" = "$version" ] && return
+  say "fetching the tests of Prefect $version"
+  rm -rf "$dir"
+  mkdir -p "$dir/download"
+  "$python" -m pip download -q --no-deps --no-binary prefect --dest "$dir/download" "prefect==$version" >&2
+  tar -xzf "$dir/download/prefect-$version.tar.gz" -C "$dir" --strip-components=1 "prefect-$version/tests" "prefect-$version/setup.cfg"
+  rm -rf "$dir/download"
+  sed -i '/boto3/d; /google/d' "$dir/setup.cfg" # it silences warnings of packages that we do not need
+  printf '%s' "$version" >"$dir/.version"
+}
+
 write_env() {
   {
     echo "# written by test/setup.sh"
     [ -x "$cache/python220/bin/python" ] && echo "export ORION_TEST_PYTHON_220='$cache/python220/bin/python'"
     [ -x "$cache/python28/bin/python" ] && echo "export ORION_TEST_PYTHON_28='$cache/python28/bin/python'"
     [ -x "$cache/cookiecutter/bin/cookiecutter" ] && echo "export ORION_TEST_COOKIECUTTER='$cache/cookiecutter/bin/cookiecutter'"
+    [ -x "$cache/upstream/bin/python" ] && echo "export ORION_TEST_UPSTREAM='$cache'"
     true
   } >"$cache/env.sh.new"
   mv "$cache/env.sh.new" "$cache/env.sh"
@@ -94,15 +113,18 @@ write_env() {
 exec 9>"$cache/.lock"
 if command -v flock >/dev/null 2>&1; then flock 9; fi
 
-[ $# -gt 0 ] || set -- postgres uv python220 python28 cookiecutter
+[ $# -gt 0 ] || set -- postgres uv python220 python28 cookiecutter upstream
 for part in "$@"; do
   case $part in
     postgres) install_postgres ;;
     uv) install_uv ;;
     python220) environment python220 "$python220_versions" "${python220_requirements[@]}" ;;
     python28) environment python28 "$python28_versions" "${python28_requirements[@]}" ;;
+    upstream)
+      environment upstream "$python220_versions" "${upstream_requirements[@]}"
+      upstream_tests ;;
     cookiecutter) environment cookiecutter "$cookiecutter_versions" "${cookiecutter_requirements[@]}" ;;
-    *) die "unknown part '$part': postgres uv python220 python28 cookiecutter" ;;
+    *) die "unknown part '$part': postgres uv python220 python28 cookiecutter upstream" ;;
   esac
 done
 write_env

@@ -78,7 +78,7 @@ type transition struct {
 type question struct {
 	*world
 	began  time.Time
-	key    string            // unique to the transition, the same on both servers
+	key    string            // unique to the asking of this transition
 	names  map[string]string // id → what to call it, since ids differ
 	answer []string          // what came of it, line by line
 }
@@ -117,6 +117,7 @@ func (w *world) create(path string, body map[string]any) (id string, err error) 
 // askAll asks all questions, a few at a time, and returns the answers in order.
 func (w *world) askAll(cases []transition) []string {
 	answers := make([]string, len(cases))
+	asking := uuid.NewString()[:8] // the same server may be asked twice
 	next := make(chan int)
 	var workers sync.WaitGroup
 	// A real Prefect locks itself out of its SQLite database when asked by more
@@ -128,7 +129,7 @@ func (w *world) askAll(cases []transition) []string {
 	for range askers {
 		workers.Go(func() {
 			for i := range next {
-				q := &question{world: w, began: time.Now(), key: fmt.Sprintf("case-%d", i), names: map[string]string{
+				q := &question{world: w, began: time.Now(), key: fmt.Sprintf("case-%s-%d", asking, i), names: map[string]string{
 					w.flowID: "<flow>", w.deploymentID: "<deployment>", w.running: "<running flow run>",
 				}}
 				err := cases[i].ask(q)
@@ -251,7 +252,7 @@ func (q *question) note(path string, v any) {
 			case key == "total_run_time":
 				seconds, _ := v[key].(float64)
 				q.answer = append(q.answer, fmt.Sprintf("%s.%s > 0: %v", path, key, seconds > 0))
-			case key == "pause_keys": // a set
+			case key == "pause_keys" || key == "active_slots": // sets
 				keys, _ := v[key].([]any)
 				var names []string
 				for _, k := range keys {

@@ -52,6 +52,8 @@ if __name__ == "__main__":
 '''
 )
 
+Path(".prefectignore").write_text("*.log\nstore/\n")  # the older client insists on one
+
 name = f"{FLOW}/daily"
 path = f"/deployments/name/{FLOW}/daily"
 python("etl-daily.deployment.py")

@@ -111,9 +111,12 @@ class Child:
         return self
 
     def __exit__(self, kind, error, trace):
-        if self.process.poll() is None:
-            self.stop()
-        if error is not None:
+        if error is None:
+            if self.process.poll() is None:
+                self.stop()
+        else:
+            self.process.kill()
+            self.process.wait()
             print(f"--- {' '.join(self.command)} printed:\n{self.log.read_text()[-6000:]}")
 
     def stop(self) -> int:
