@@ -37,9 +37,10 @@ type Options struct {
 	// PollEvery is the pause between polls of a server that cannot wait; 0 is
 	// 5 s.
 	PollEvery time.Duration
-	// Environment finds the interpreter for the code in a folder; "" when the
-	// folder is not known yet.
-	Environment func(ctx context.Context, folder string) (python string, err error)
+	// Environment finds the interpreter for the code in a folder, whose
+	// requirements may also lie in its parents up to root. Both are empty when
+	// the code is fetched by the run itself.
+	Environment func(ctx context.Context, folder, root string) (python string, err error)
 	// Output receives what the runs' processes write, line by line.
 	Output func(run *orion.FlowRun, line string)
 	// Changed is told when a run was taken or has ended.

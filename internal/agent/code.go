@@ -68,6 +68,23 @@ func (e *execution) code(d *orion.Deployment, dir string) (string, error) {
 	return dir, nil
 }
 
+// flowFolder is where the flow's own file lies below the code: its
+// requirements are beside it.
+func flowFolder(code string, entrypoint *string) string {
+	if code == "" || entrypoint == nil {
+		return code
+	}
+	file, _, _ := strings.Cut(*entrypoint, ":")
+	if filepath.IsAbs(file) || !strings.HasSuffix(file, ".py") {
+		return code
+	}
+	dir := filepath.Join(code, filepath.Dir(file))
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return code
+	}
+	return dir
+}
+
 func name(b *orion.BlockDocument) string {
 	if b.Name == nil {
 		return b.ID.String()

@@ -123,7 +123,7 @@ func (e *execution) prepare() (*plan, error) {
 	if err != nil {
 		return p, err
 	}
-	if p.python, err = e.a.o.Environment(e.ctx, folder); err != nil {
+	if p.python, err = e.a.o.Environment(e.ctx, flowFolder(folder, d.Entrypoint), folder); err != nil {
 		return p, err
 	}
 	return p, nil
