@@ -65,6 +65,7 @@ func openSQLite(o Options, name string) (*sqliteDB, error) {
 }
 
 func openConn(path string, flags sqlite.OpenFlags, pragmas ...string) (*sqlite.Conn, error) {
+	stablePlans()
 	c, err := sqlite.OpenConn(path, flags)
 	if err != nil {
 		return nil, err
