@@ -41,3 +41,15 @@ func installed(t testing.TB, what, variable, inCache string) string {
 	}
 	return path
 }
+
+// PrefectsOwnTests is the folder that holds Prefect's own tests and an
+// environment to run them in; test/upstream/run.sh looks for it by the name
+// ORION_TEST_CACHE.
+func PrefectsOwnTests(t testing.TB) string {
+	t.Helper()
+	dir := cache(t)
+	if _, err := os.Stat(filepath.Join(dir, "upstream-tests", ".version")); err != nil {
+		absent(t, "Prefect's own test suite", "run test/setup.sh upstream")
+	}
+	return dir
+}

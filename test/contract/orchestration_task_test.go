@@ -187,7 +187,7 @@ func askTaskRun(q *question, v taskVariant, from, to state) error {
 		}
 	}
 	for i, s := range v.cached {
-		other, err := newRun(fmt.Sprintf("-cached-%d", i), nil, nil, state{Type: "RUNNING"})
+		other, err := newRun(fmt.Sprintf("-cached-%d", i), []string{}, nil, state{Type: "RUNNING"})
 		if err != nil {
 			return err
 		}
