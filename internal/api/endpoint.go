@@ -116,7 +116,10 @@ func (c *call[Req, Resp]) decode(r *http.Request, params []string) (any, []byte,
 		}
 	}
 	if err := orion.Decode(body, dst); err != nil {
-		return nil, body, bodyError(err)
+		v.Field(c.plan.body).SetZero()
+		if err := orion.DecodeLoose(body, dst); err != nil {
+			return nil, body, bodyError(err)
+		}
 	}
 	if c.plan.bytes >= 0 {
 		v.Field(c.plan.bytes).SetBytes(body)
