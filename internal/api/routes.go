@@ -176,6 +176,8 @@ func (a *API) table() []*route {
 		{method: get, path: "/saved_searches/{id}", status: 200, h: do(a.readSavedSearch)},
 		{method: remove, path: "/saved_searches/{id}", status: 204, h: do(a.deleteSavedSearch)},
 
+		{method: get, path: "/collections/views/{view}", status: 200, h: do(a.readCollection)},
+
 		{method: post, path: "/ui/flow_runs/history", status: 200, h: do(a.flowRunBars)},
 		{method: post, path: "/ui/task_runs/count", status: 200, h: do(a.countTaskRunsByState)},
 		{method: post, path: "/ui/task_runs/dashboard/counts", status: 200, h: do(a.taskRunBars)},

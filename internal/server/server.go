@@ -18,6 +18,7 @@ import (
 	"github.com/orionflows/orion"
 	"github.com/orionflows/orion/internal/api"
 	"github.com/orionflows/orion/internal/background"
+	"github.com/orionflows/orion/internal/block"
 	"github.com/orionflows/orion/internal/store"
 )
 
@@ -57,6 +58,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		o.Log = slog.Default()
 	}
 	o.Database.Log = o.Log
+	o.Database.BuiltIn = store.BuiltIn{Digest: block.Digest(), Load: block.BuiltIn}
 	s := &Server{o: o, stop: make(chan struct{})}
 	var err error
 	if s.ln, err = net.Listen("tcp", net.JoinHostPort(o.Host, fmt.Sprint(o.Port))); err != nil {

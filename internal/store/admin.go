@@ -25,7 +25,7 @@ var tables = []string{
 // keep is what Clear leaves: without its key nothing sealed could be read.
 var keep = map[string]string{"configuration": " AND key <> 'ENCRYPTION_KEY'"}
 
-// Clear removes everything of the workspace.
+// Clear removes everything of the workspace but the built-in block types.
 func (s *Store) Clear(ctx context.Context) error {
 	err := s.Write(ctx, func(tx *Tx) error {
 		for _, t := range tables {
@@ -33,7 +33,7 @@ func (s *Store) Clear(ctx context.Context) error {
 				return wrap("clearing "+t, err)
 			}
 		}
-		return nil
+		return tx.seed()
 	})
 	if err != nil {
 		return err

@@ -29,8 +29,10 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	return s.main.write(ctx, s.bind(func(tx *Tx) error {
-		_, err := tx.exec("INSERT INTO workspace (id, name, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", orion.DefaultWorkspace, "default", tx.now)
-		return err
+		if _, err := tx.exec("INSERT INTO workspace (id, name, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", orion.DefaultWorkspace, "default", tx.now); err != nil {
+			return err
+		}
+		return tx.seed()
 	}), orion.Scope{Workspace: orion.DefaultWorkspace, Actor: "service:migration"})
 }
 

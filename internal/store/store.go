@@ -37,7 +37,9 @@ type Options struct {
 	Key string
 	// Conns bounds the PostgreSQL connections; 0 means 16.
 	Conns int
-	Log   *slog.Logger
+	// BuiltIn are the block types to store at the start and after a Clear.
+	BuiltIn BuiltIn
+	Log     *slog.Logger
 }
 
 // Store is an open database. Its methods may be called from any goroutine.
@@ -49,6 +51,8 @@ type Store struct {
 	log  *slog.Logger
 	poll pollTimes
 	seal *secret.Sealer
+
+	builtIn BuiltIn
 }
 
 // backend is a database that runs transactions.
@@ -71,7 +75,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Store{hub: newHub(), log: o.Log}
+	s := &Store{hub: newHub(), log: o.Log, builtIn: o.BuiltIn}
 	var err error
 	switch {
 	case strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://"):
