@@ -37,7 +37,7 @@ func TestPrefectsOwnTests(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 25*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, filepath.Join(testenv.Root(t), "test", "upstream", "run.sh"),
-				server.API(), "--tb=short", "-rfE", "--show-capture=no")
+				server.API(), "--tb=native", "-rfE", "--show-capture=no")
 			cmd.Env = append(testenv.Environment(), "ORION_TEST_CACHE="+cache, "UPSTREAM_FILES="+files)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

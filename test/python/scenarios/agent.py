@@ -73,7 +73,7 @@ cli("work-queue", "clear-concurrency-limit", QUEUE)
 assert api("GET", f"/work_queues/name/{QUEUE}")["concurrency_limit"] is None
 
 with Child(prefect_command(), "agent", "start", "-q", QUEUE) as agent:
-    run = finished(works)
+    run = finished(works, by=agent)
     assert run["state_type"] == "COMPLETED" and run["run_count"] == 1, run
     assert run["infrastructure_pid"] and run["work_queue_name"] == QUEUE and run["parameters"] == {"n": 41}, run
     names = [s["name"] for s in api("GET", f"/flow_run_states/?flow_run_id={works}")]
@@ -84,18 +84,18 @@ with Child(prefect_command(), "agent", "start", "-q", QUEUE) as agent:
     logged(works, "Finished in state Completed")
     says(cli("flow-run", "logs", works), "printed 41 hi")
 
-    run = finished(fails)
+    run = finished(fails, by=agent)
     assert run["state_type"] == "FAILED" and "on purpose" in run["state"]["message"], run
     logged(fails, "RuntimeError: on purpose")
 
-    run = finished(dies)
+    run = finished(dies, by=agent)
     assert run["state_type"] == "CRASHED" and "7" in run["state"]["message"], run["state"]
 
     # A run that is cancelled is killed by the agent.
     wait_for("the sleeper to run", lambda: flow_run(sleeps)["state_name"] == "Running", 120)
     logged(sleeps, "asleep")
     says(cli("flow-run", "cancel", sleeps), "scheduled for cancellation")
-    run = finished(sleeps)
+    run = finished(sleeps, by=agent)
     assert run["state_type"] == "CANCELLED" and run["end_time"], run
     says(cli("flow-run", "cancel", sleeps, code=1), "terminal state CANCELLED")
 

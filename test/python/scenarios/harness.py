@@ -166,10 +166,11 @@ def logs(run_id) -> list:
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
-def finished(run_id, seconds: float = 180) -> dict:
-    """The flow run, once it has ended."""
+def finished(run_id, seconds: float = 180, by: Child = None) -> dict:
+    """The flow run, once it has ended, while the child that is to run it lives."""
 
     def done():
+        assert by is None or by.process.poll() is None, f"{' '.join(by.command)} ended before its work was done"
         run = flow_run(run_id)
         return run if run["state_type"] in FINAL else None
 

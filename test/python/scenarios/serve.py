@@ -60,7 +60,7 @@ with Child(sys.executable, "served.py") as server:
     assert run["state_type"] == "PAUSED" and run["state"]["state_details"]["pause_reschedule"], run["state"]
     answer = api("POST", f"/flow_runs/{run_id}/resume", {"run_input": None})
     assert answer["status"] == "ACCEPT" and answer["state"]["name"] == "Resuming", answer
-    run = finished(run_id)
+    run = finished(run_id, by=server)
     assert run["state_type"] == "COMPLETED", run["state"]
     logged(run_id, "after the break")
     names = [s["name"] for s in api("GET", f"/flow_run_states/?flow_run_id={run_id}")]

@@ -85,7 +85,7 @@ says(cli("work-pool", "preview", POOL), high)
 python = start(by_python, parameters={"n": 60}, job_variables={"env": {"LEVEL": "run"}})
 with Child(prefect_command(), "worker", "start", "-p", POOL, "-n", unique("worker")) as worker:
     for run_id, line in ((high, "level yaml n 5"), (low, "level None n 1"), (python, "level run n 60")):
-        run = finished(run_id)
+        run = finished(run_id, by=worker)
         assert run["state_type"] == "COMPLETED", run["state"]
         assert run["infrastructure_pid"], run
         logged(run_id, line)
