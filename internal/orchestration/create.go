@@ -78,6 +78,12 @@ func createFlowRun(tx *store.Tx, run *orion.FlowRun, name *string, policy *orion
 		run.EmpiricalPolicy = *policy
 		run.EmpiricalPolicy.Normalise()
 	}
+	run.Created, run.Updated = tx.Now(), tx.Now()
+	t := &Transition{tx: tx, now: tx.Now(), Proposal: Proposal{Force: true, Client: present}, flow: run, proposed: state.State(tx.Now())}
+	if err := t.run(ForcedFlowRules); err != nil {
+		return nil, false, err
+	}
+	setFlowState(run, t.proposed) // no rule refuses a run its first state
 	ok, err := tx.InsertFlowRun(run)
 	if err != nil {
 		return nil, false, err
@@ -89,12 +95,19 @@ func createFlowRun(tx *store.Tx, run *orion.FlowRun, name *string, policy *orion
 		}
 		return nil, false, orion.Errorf(orion.Conflict, "a flow run with id %s exists", run.ID)
 	}
-	run.Created, run.Updated = tx.Now(), tx.Now()
-	if _, err := setFlowRunState(tx, run, Proposal{State: state.State(tx.Now()), Force: true, Client: present}); err != nil {
+	if err := t.enteredFlowState(); err != nil {
 		return nil, false, err
 	}
-	out, err := tx.FlowRun(run.ID)
-	return out, true, err
+	if !run.WorkQueueID.IsZero() { // the answer names the queue's pool
+		run, err = tx.FlowRun(run.ID)
+		return run, true, err
+	}
+	run.Parameters, run.Context = orion.ObjectOr(run.Parameters), orion.ObjectOr(run.Context)
+	if run.Tags == nil {
+		run.Tags = []string{}
+	}
+	run.Estimate(tx.Now())
+	return run, true, nil
 }
 
 // present is a client that knows everything; the server's own proposals carry
@@ -104,14 +117,22 @@ var present = prefect.Client{Generation: 2, API: [3]int{0, 8, 4}}
 // CreateTaskRun finds the task run of that flow run, task key and dynamic key,
 // or makes it, PENDING unless the client says otherwise.
 func CreateTaskRun(tx *store.Tx, c *orion.TaskRunCreate) (run *orion.TaskRun, created bool, err error) {
-	run, err = tx.TaskRunByKeys(c.FlowRunID, *c.TaskKey, *c.DynamicKey)
-	if run != nil || err != nil {
-		return run, false, err
+	if c.FlowRunID.IsZero() {
+		// The rules for these runs have effects of their own, which must not
+		// happen for a run that is there already.
+		run, err = tx.TaskRunByKeys(c.FlowRunID, *c.TaskKey, *c.DynamicKey)
+		if run != nil || err != nil {
+			return run, false, err
+		}
 	}
 	run = &orion.TaskRun{ID: c.ID, Name: slug(c.Name), FlowRunID: c.FlowRunID, TaskKey: *c.TaskKey, DynamicKey: *c.DynamicKey,
-		CacheKey: c.CacheKey, CacheExpiration: c.CacheExpiration, TaskVersion: c.TaskVersion, Tags: c.Tags, Labels: c.Labels, TaskInputs: c.TaskInputs}
+		CacheKey: c.CacheKey, CacheExpiration: c.CacheExpiration, TaskVersion: c.TaskVersion, Tags: c.Tags, Labels: c.Labels,
+		TaskInputs: orion.ObjectOr(c.TaskInputs), Created: tx.Now(), Updated: tx.Now()}
 	if run.ID.IsZero() {
 		run.ID = orion.NewID()
+	}
+	if run.Tags == nil {
+		run.Tags = []string{}
 	}
 	if c.EmpiricalPolicy != nil {
 		run.EmpiricalPolicy = *c.EmpiricalPolicy
@@ -121,6 +142,14 @@ func CreateTaskRun(tx *store.Tx, c *orion.TaskRunCreate) (run *orion.TaskRun, cr
 	if state == nil {
 		state = &orion.StateCreate{Type: orion.Pending}
 	}
+	p := Proposal{State: state.State(tx.Now()), Force: true, Client: present}
+	t := &Transition{tx: tx, now: tx.Now(), Proposal: p, task: run, proposed: p.State}
+	if err := t.run(taskPolicy(run, p)); err != nil {
+		return nil, false, err
+	}
+	if t.proposed != nil {
+		setTaskState(run, t.proposed)
+	}
 	ok, err := tx.InsertTaskRun(run)
 	if err != nil {
 		return nil, false, err
@@ -129,10 +158,10 @@ func CreateTaskRun(tx *store.Tx, c *orion.TaskRunCreate) (run *orion.TaskRun, cr
 		run, err = tx.TaskRunByKeys(c.FlowRunID, *c.TaskKey, *c.DynamicKey)
 		return run, false, err
 	}
-	run.Created, run.Updated = tx.Now(), tx.Now()
-	run.TaskInputs = orion.ObjectOr(run.TaskInputs)
-	if _, err := setTaskRunState(tx, run, Proposal{State: state.State(tx.Now()), Force: true, Client: present}); err != nil {
-		return nil, false, err
+	if t.proposed != nil {
+		if err := t.enteredTaskState(); err != nil {
+			return nil, false, err
+		}
 	}
 	run.Estimate(tx.Now())
 	return run, true, nil

@@ -232,21 +232,26 @@ func setFlowRunState(tx *store.Tx, run *orion.FlowRun, p Proposal) (*orion.Orche
 		return nil, err
 	}
 	setFlowState(run, s)
-	if !run.ParentTaskRunID.IsZero() {
+	return t.result(), t.enteredFlowState()
+}
+
+// enteredFlowState does what follows once the run's new state is stored.
+func (t *Transition) enteredFlowState() error {
+	if !t.flow.ParentTaskRunID.IsZero() {
 		if err := t.copyToParentTask(); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	switch s.Type {
+	switch t.proposed.Type {
 	case orion.Scheduled:
-		tx.Notify(store.TopicScheduled)
+		t.tx.Notify(store.TopicScheduled)
 	case orion.Cancelling:
-		tx.Notify(store.TopicCancelling)
+		t.tx.Notify(store.TopicCancelling)
 	case orion.Pending, orion.Running:
 	default: // a slot of a queue may have become free
-		tx.Notify(store.TopicScheduled)
+		t.tx.Notify(store.TopicScheduled)
 	}
-	return t.result(), nil
+	return nil
 }
 
 func setFlowState(run *orion.FlowRun, s *orion.State) {
@@ -302,19 +307,27 @@ func setTaskRunState(tx *store.Tx, run *orion.TaskRun, p Proposal) (*orion.Orche
 	if err := tx.EnterTaskRunState(run, s); err != nil {
 		return nil, err
 	}
-	if key := s.Details.CacheKey; s.Type == orion.Completed && key != nil && *key != "" && cachesResults(run, p) {
-		if err := tx.CacheState(*key, s.Details.CacheExpiration, s); err != nil {
-			return nil, err
-		}
-	}
-	if s.Type != orion.Running && s.Type != orion.Cancelling && len(run.Tags) > 0 {
-		if err := tx.ReleaseTagSlots(run.ID); err != nil {
-			return nil, err
-		}
-	}
+	setTaskState(run, s)
+	return t.result(), t.enteredTaskState()
+}
+
+func setTaskState(run *orion.TaskRun, s *orion.State) {
 	typ := string(s.Type)
 	run.State, run.StateID, run.StateType, run.StateName, run.StateTimestamp = s, s.ID, &typ, &s.Name, s.Timestamp
-	return t.result(), nil
+}
+
+// enteredTaskState does what follows once the run's new state is stored.
+func (t *Transition) enteredTaskState() error {
+	s := t.proposed
+	if key := s.Details.CacheKey; s.Type == orion.Completed && key != nil && *key != "" && cachesResults(t.task, t.Proposal) {
+		if err := t.tx.CacheState(*key, s.Details.CacheExpiration, s); err != nil {
+			return err
+		}
+	}
+	if s.Type != orion.Running && s.Type != orion.Cancelling && len(t.task.Tags) > 0 {
+		return t.tx.ReleaseTagSlots(t.task.ID)
+	}
+	return nil
 }
 
 func samePolicy(a, b orion.Policy) bool {

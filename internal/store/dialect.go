@@ -55,7 +55,11 @@ func (d *dialect) schema(sql string) string {
 			kept = append(kept, l)
 		}
 	}
-	return typeWord.ReplaceAllStringFunc(strings.Join(kept, "\n"), func(w string) string { return d.types[w] })
+	sql = strings.Join(kept, "\n")
+	if d == postgresDialect {
+		sql = strings.ReplaceAll(sql, " WITHOUT ROWID", "")
+	}
+	return typeWord.ReplaceAllStringFunc(sql, func(w string) string { return d.types[w] })
 }
 
 var numbered sync.Map // query text with ? → with $1, $2, …

@@ -121,12 +121,12 @@ func (tx *Tx) InsertFlowRun(f *orion.FlowRun) (bool, error) {
 	n, err := tx.exec(`INSERT INTO flow_run (workspace_id, id, created, updated, actor, name, flow_id, deployment_id, deployment_version,
 		work_queue_id, work_queue_name, flow_version, parameters, idempotency_key, context, empirical_policy, tags, labels,
 		parent_task_run_id, auto_scheduled, infrastructure_document_id, infrastructure_pid, job_variables, created_by,
-		state_id, state_type, state_name, state_timestamp, run_count, expected_start_time, next_scheduled_start_time, total_run_time)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0) ON CONFLICT DO NOTHING`,
+		state_id, state_type, state_name, state_timestamp, run_count, expected_start_time, next_scheduled_start_time, start_time, end_time, total_run_time)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING`,
 		tx.ws, f.ID, tx.now, tx.now, tx.actor, f.Name, f.FlowID, f.DeploymentID, f.DeploymentVersion,
 		f.WorkQueueID, f.WorkQueueName, f.FlowVersion, orion.ObjectOr(f.Parameters), f.IdempotencyKey, orion.ObjectOr(f.Context), f.EmpiricalPolicy, f.Tags, f.Labels,
 		f.ParentTaskRunID, f.AutoScheduled, f.InfrastructureDocumentID, f.InfrastructurePID, f.JobVariables, f.CreatedBy,
-		f.StateID, f.StateType, f.StateName, at, f.ExpectedStartTime, f.NextScheduledStartTime)
+		f.StateID, f.StateType, f.StateName, at, f.RunCount, f.ExpectedStartTime, f.NextScheduledStartTime, f.StartTime, f.EndTime)
 	if err != nil || n == 0 {
 		return false, err
 	}

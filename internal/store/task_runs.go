@@ -92,16 +92,23 @@ func (tx *Tx) CountTaskRuns(f *orion.RunFilters) (int64, error) {
 	return tx.count("SELECT COUNT(*) FROM task_run WHERE "+w.sql, w.args...)
 }
 
-// InsertTaskRun stores a new task run, without a state. It reports false, and
-// stores nothing, when there is one with the same keys.
+// InsertTaskRun stores a new task run, with its state if it has one. It reports
+// false, and stores nothing, when there is one with the same keys.
 func (tx *Tx) InsertTaskRun(t *orion.TaskRun) (bool, error) {
 	n, err := tx.exec(`INSERT INTO task_run (workspace_id, id, created, updated, actor, name, flow_run_id, task_key, dynamic_key, cache_key,
-		cache_expiration, task_version, empirical_policy, tags, labels, task_inputs, run_count, flow_run_run_count, expected_start_time, total_run_time)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, 0) ON CONFLICT DO NOTHING`,
+		cache_expiration, task_version, empirical_policy, tags, labels, task_inputs, state_id, state_type, state_name, state_timestamp,
+		run_count, flow_run_run_count, expected_start_time, next_scheduled_start_time, start_time, end_time, total_run_time)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING`,
 		tx.ws, t.ID, tx.now, tx.now, tx.actor, t.Name, t.FlowRunID, t.TaskKey, t.DynamicKey, t.CacheKey,
-		t.CacheExpiration, t.TaskVersion, t.EmpiricalPolicy, t.Tags, t.Labels, orion.ObjectOr(t.TaskInputs), t.ExpectedStartTime)
+		t.CacheExpiration, t.TaskVersion, t.EmpiricalPolicy, t.Tags, t.Labels, orion.ObjectOr(t.TaskInputs), t.StateID, t.StateType, t.StateName, t.StateTimestamp,
+		t.RunCount, t.FlowRunRunCount, t.ExpectedStartTime, t.NextScheduledStartTime, t.StartTime, t.EndTime)
 	if err != nil || n == 0 {
 		return false, err
+	}
+	if t.State != nil {
+		if err := tx.insertState(taskRuns, t.ID, t.State); err != nil {
+			return false, err
+		}
 	}
 	return true, tx.insertTags("task_run_tag", t.ID, t.Tags)
 }

@@ -24,5 +24,5 @@ CREATE TABLE log_batch (
   digest       ID NOT NULL,
   received     TIME NOT NULL,
   PRIMARY KEY (workspace_id, digest)
-);
+) WITHOUT ROWID;
 CREATE INDEX log_batch_received ON log_batch (received);
