@@ -111,7 +111,10 @@ func (c *call[Req, Resp]) decode(r *http.Request, params []string) (any, []byte,
 	dst := v.Field(c.plan.body).Addr().Interface()
 	if len(body) == 0 {
 		body = []byte("{}")
-		if v.Field(c.plan.body).Kind() == reflect.Slice {
+		switch v.Field(c.plan.body).Kind() {
+		case reflect.String:
+			body = []byte(`""`)
+		case reflect.Slice:
 			return nil, nil, &orion.Error{Kind: orion.Invalid, Fields: []orion.FieldError{{Loc: []any{"body"}, Msg: "field required", Type: "value_error.missing"}}}
 		}
 	}

@@ -7,8 +7,11 @@ import (
 	"github.com/orionflows/orion/internal/store"
 )
 
-func (a *API) putSavedSearch(ctx context.Context, in struct{ Body orion.SavedSearchCreate }) (*orion.SavedSearch, error) {
-	return write(ctx, a, func(tx *store.Tx) (*orion.SavedSearch, error) { return tx.PutSavedSearch(&in.Body) })
+func (a *API) putSavedSearch(ctx context.Context, in struct{ Body orion.SavedSearchCreate }) (made[*orion.SavedSearch], error) {
+	return write(ctx, a, func(tx *store.Tx) (out made[*orion.SavedSearch], err error) {
+		out.v, out.new, err = tx.PutSavedSearch(&in.Body)
+		return out, err
+	})
 }
 
 func (a *API) readSavedSearch(ctx context.Context, in byID) (*orion.SavedSearch, error) {

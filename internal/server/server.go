@@ -20,6 +20,7 @@ import (
 	"github.com/orionflows/orion/internal/background"
 	"github.com/orionflows/orion/internal/block"
 	"github.com/orionflows/orion/internal/store"
+	"github.com/orionflows/orion/ui"
 )
 
 // Options are the settings of a server.
@@ -80,6 +81,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		Schedule: s.enabled("scheduler"), Stopping: s.stop})
 	mux := http.NewServeMux()
 	mux.Handle("/api/", a)
+	mux.Handle("/", ui.Handler())
+	for _, p := range []string{"/openapi.json", "/docs", "/redoc", "/ui-settings"} {
+		mux.Handle(p, a)
+	}
 	s.http = &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 20 * time.Second,

@@ -19,8 +19,8 @@ func (tx *Tx) seed() error {
 	if b.Load == nil {
 		return nil
 	}
-	seeded, err := tx.seeded()
-	if err != nil || seeded {
+	stored, err := tx.Configuration(seedKey)
+	if err != nil || stored == b.Digest {
 		return err
 	}
 	all, err := b.Load()
@@ -32,17 +32,11 @@ func (tx *Tx) seed() error {
 			return wrap("storing the block type "+s.BlockType.Slug, err)
 		}
 	}
-	_, err = tx.exec(`INSERT INTO configuration (workspace_id, key, value, updated, actor) VALUES (?, 'BLOCK_TYPES', ?, ?, 'service:start')
-		ON CONFLICT (workspace_id, key) DO UPDATE SET value = excluded.value, updated = excluded.updated`, tx.ws, b.Digest, tx.now)
-	return err
+	return tx.SetConfiguration(seedKey, b.Digest)
 }
 
-// seeded reports whether the workspace has these built-in types.
-func (tx *Tx) seeded() (bool, error) {
-	var digest string
-	_, err := tx.one("SELECT value FROM configuration WHERE workspace_id = ? AND key = 'BLOCK_TYPES'", []any{tx.ws}, &digest)
-	return digest == tx.s.builtIn.Digest, err
-}
+// seedKey is the setting that holds the digest of what was stored.
+const seedKey = "BLOCK_TYPES"
 
 func (tx *Tx) seedBlock(s *orion.BlockSchema) error {
 	t := s.BlockType

@@ -21,18 +21,21 @@ func (tx *Tx) SavedSearches(limit, offset int64) ([]orion.SavedSearch, error) {
 	return list(tx, "SELECT "+savedSearchColumns+" FROM saved_search WHERE workspace_id = ? ORDER BY name LIMIT ? OFFSET ?", []any{tx.ws, limit, offset}, scanSavedSearch)
 }
 
-// PutSavedSearch makes a search or replaces the one of that name.
-func (tx *Tx) PutSavedSearch(c *orion.SavedSearchCreate) (*orion.SavedSearch, error) {
+// PutSavedSearch makes a search or replaces the one of that name, and reports
+// whether it is new.
+func (tx *Tx) PutSavedSearch(c *orion.SavedSearchCreate) (s *orion.SavedSearch, created bool, err error) {
+	id := orion.NewID()
 	filters := c.Filters
 	if orion.IsNull(filters) {
 		filters = orion.JSON("[]")
 	}
 	if _, err := tx.exec(`INSERT INTO saved_search (workspace_id, id, created, updated, actor, name, filters) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (workspace_id, name) DO UPDATE SET filters = excluded.filters, updated = excluded.updated, actor = excluded.actor`,
-		tx.ws, orion.NewID(), tx.now, tx.now, tx.actor, c.Name, filters); err != nil {
-		return nil, err
+		tx.ws, id, tx.now, tx.now, tx.actor, c.Name, filters); err != nil {
+		return nil, false, err
 	}
-	return first(tx, "SELECT "+savedSearchColumns+" FROM saved_search WHERE workspace_id = ? AND name = ?", []any{tx.ws, c.Name}, scanSavedSearch)
+	s, err = first(tx, "SELECT "+savedSearchColumns+" FROM saved_search WHERE workspace_id = ? AND name = ?", []any{tx.ws, c.Name}, scanSavedSearch)
+	return s, s != nil && s.ID == id, err
 }
 
 // DeleteSavedSearch removes a search.
