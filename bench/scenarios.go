@@ -25,6 +25,17 @@ func scenarios() []scenario {
 		{name: "transitions-8", about: "the same by 8 runners", setUp: setUp, run: transitions(8, 400, 16, 8)},
 		{name: "transitions-64", about: "the same by 64 runners", setUp: setUp, run: transitions(64, 640, 64, 16)},
 		{name: "logs", about: "4 clients send batches of 200 lines", setUp: setUp, run: logs},
+		{name: "pickup-1", about: "from creating a run until the poller sees it: 1 poller, every 100 ms", setUp: setUp, run: pickup(1, 100*time.Millisecond, false)},
+		{name: "pickup-50", about: "the same with 50 pollers, each every second", setUp: setUp, run: pickup(50, time.Second, false)},
+		{name: "pickup-wait", about: "the same with 1 poller that lets Orion wait for a run", orionOnly: true, setUp: setUp, run: pickup(1, 0, true)},
+		{name: "busy", about: "64 runners and 50 pollers at once", setUp: setUp, run: busy},
+		{name: "scheduling", about: "cron deployments are created and get 3 runs each (10,000 on Orion, 60 on Prefect)", setUp: setUp, run: scheduling},
+		{name: "cold-start", about: "from an empty folder to the first healthy answer, and again", run: coldStart},
+		{name: "idle", about: "memory and CPU of a server with schedules and nothing to do", run: idle},
+		{name: "reads", about: "what pages and lists ask, with many flow runs stored", setUp: setUpReads, run: hotReads},
+		{name: "growth", about: "CPU per flow run with few and many stored", run: growth},
+		{name: "durable", about: "64 runners, full against normal durability", orionOnly: true, run: durable},
+		{name: "client", about: "a real 2.20 client runs a flow of 100 tasks", setUp: setUp, run: realClient},
 	}
 }
 

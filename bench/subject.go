@@ -122,6 +122,15 @@ func (s *subject) command() *exec.Cmd {
 	return cmd
 }
 
+// pythonCommand runs a script with Prefect's client against this server.
+func (s *subject) pythonCommand(home, script string) *exec.Cmd {
+	cmd := exec.Command(s.python, script)
+	cmd.Dir = home
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + s.dir, "LC_ALL=C.UTF-8", "PREFECT_HOME=" + home,
+		"PREFECT_API_URL=" + s.url(""), "PREFECT_LOGGING_LEVEL=INFO", "DO_NOT_TRACK=1"}
+	return cmd
+}
+
 func (s *subject) awaitHealth(ctx context.Context) error {
 	quick := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	deadline := time.Now().Add(4 * time.Minute)
@@ -167,6 +176,11 @@ func (s *subject) halt() {
 
 // stop ends the server and its database, and removes its data.
 func (s *subject) stop() {
+	if both, ok := s.state.(*[2]*subject); ok { // of the comparison with itself
+		for _, x := range both {
+			x.stop()
+		}
+	}
 	s.halt()
 	if s.pg != nil {
 		s.pg.stop()
