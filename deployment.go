@@ -17,7 +17,7 @@ type Deployment struct {
 	JobVariables             JSON                 `json:"job_variables"`
 	Parameters               JSON                 `json:"parameters"`
 	Tags                     []string             `json:"tags"`
-	Labels                   JSON                 `json:"labels"`
+	Labels                   JSON                 `json:"labels,omitzero"`
 	WorkQueueName            *string              `json:"work_queue_name"`
 	LastPolled               Time                 `json:"last_polled"`
 	ParameterOpenapiSchema   JSON                 `json:"parameter_openapi_schema"`
@@ -129,19 +129,19 @@ func (u *DeploymentUpdate) Validate() error { return validSchedules(u.Schedule, 
 
 // DeploymentFlowRunCreate starts a run of a deployment.
 type DeploymentFlowRunCreate struct {
-	State                    *StateCreate `json:"state,omitzero"`
-	Name                     *string      `json:"name,omitzero"`
-	Parameters               JSON         `json:"parameters,omitzero"`
-	EnforceParameterSchema   *bool        `json:"enforce_parameter_schema,omitzero"`
-	Context                  JSON         `json:"context,omitzero"`
-	InfrastructureDocumentID ID           `json:"infrastructure_document_id,omitzero"`
-	EmpiricalPolicy          *Policy      `json:"empirical_policy,omitzero"`
-	Tags                     []string     `json:"tags,omitzero"`
-	Labels                   JSON         `json:"labels,omitzero"`
-	IdempotencyKey           *string      `json:"idempotency_key,omitzero"`
-	ParentTaskRunID          ID           `json:"parent_task_run_id,omitzero"`
-	WorkQueueName            *string      `json:"work_queue_name,omitzero"`
-	JobVariables             JSON         `json:"job_variables,omitzero"`
+	State                    *StateCreate   `json:"state,omitzero"`
+	Name                     *string        `json:"name,omitzero"`
+	Parameters               JSON           `json:"parameters,omitzero"`
+	EnforceParameterSchema   *bool          `json:"enforce_parameter_schema,omitzero"`
+	Context                  JSON           `json:"context,omitzero"`
+	InfrastructureDocumentID ID             `json:"infrastructure_document_id,omitzero"`
+	EmpiricalPolicy          *FlowRunPolicy `json:"empirical_policy,omitzero"`
+	Tags                     []string       `json:"tags,omitzero"`
+	Labels                   JSON           `json:"labels,omitzero"`
+	IdempotencyKey           *string        `json:"idempotency_key,omitzero"`
+	ParentTaskRunID          ID             `json:"parent_task_run_id,omitzero"`
+	WorkQueueName            *string        `json:"work_queue_name,omitzero"`
+	JobVariables             JSON           `json:"job_variables,omitzero"`
 }
 
 // Validate checks the state, if one is given.

@@ -1,43 +1,45 @@
 package orion
 
+import "strconv"
+
 // FlowRun is one execution of a flow.
 type FlowRun struct {
-	ID                       ID       `json:"id"`
-	Created                  Time     `json:"created"`
-	Updated                  Time     `json:"updated"`
-	Name                     string   `json:"name"`
-	FlowID                   ID       `json:"flow_id"`
-	StateID                  ID       `json:"state_id"`
-	DeploymentID             ID       `json:"deployment_id"`
-	DeploymentVersion        *string  `json:"deployment_version"`
-	WorkQueueID              ID       `json:"work_queue_id"`
-	WorkQueueName            *string  `json:"work_queue_name"`
-	FlowVersion              *string  `json:"flow_version"`
-	Parameters               JSON     `json:"parameters"`
-	IdempotencyKey           *string  `json:"idempotency_key"`
-	Context                  JSON     `json:"context"`
-	EmpiricalPolicy          Policy   `json:"empirical_policy"`
-	Tags                     []string `json:"tags"`
-	Labels                   JSON     `json:"labels"`
-	ParentTaskRunID          ID       `json:"parent_task_run_id"`
-	StateType                *string  `json:"state_type"`
-	StateName                *string  `json:"state_name"`
-	RunCount                 int64    `json:"run_count"`
-	ExpectedStartTime        Time     `json:"expected_start_time"`
-	NextScheduledStartTime   Time     `json:"next_scheduled_start_time"`
-	StartTime                Time     `json:"start_time"`
-	EndTime                  Time     `json:"end_time"`
-	TotalRunTime             Seconds  `json:"total_run_time"`
-	EstimatedRunTime         Seconds  `json:"estimated_run_time"`
-	EstimatedStartTimeDelta  Seconds  `json:"estimated_start_time_delta"`
-	AutoScheduled            bool     `json:"auto_scheduled"`
-	InfrastructureDocumentID ID       `json:"infrastructure_document_id"`
-	InfrastructurePID        *string  `json:"infrastructure_pid"`
-	CreatedBy                JSON     `json:"created_by"`
-	JobVariables             JSON     `json:"job_variables"`
-	WorkPoolID               ID       `json:"work_pool_id"`
-	WorkPoolName             *string  `json:"work_pool_name"`
-	State                    *State   `json:"state"`
+	ID                       ID            `json:"id"`
+	Created                  Time          `json:"created"`
+	Updated                  Time          `json:"updated"`
+	Name                     string        `json:"name"`
+	FlowID                   ID            `json:"flow_id"`
+	StateID                  ID            `json:"state_id"`
+	DeploymentID             ID            `json:"deployment_id"`
+	DeploymentVersion        *string       `json:"deployment_version"`
+	WorkQueueID              ID            `json:"work_queue_id"`
+	WorkQueueName            *string       `json:"work_queue_name"`
+	FlowVersion              *string       `json:"flow_version"`
+	Parameters               JSON          `json:"parameters"`
+	IdempotencyKey           *string       `json:"idempotency_key"`
+	Context                  JSON          `json:"context"`
+	EmpiricalPolicy          FlowRunPolicy `json:"empirical_policy"`
+	Tags                     []string      `json:"tags"`
+	Labels                   JSON          `json:"labels,omitzero"`
+	ParentTaskRunID          ID            `json:"parent_task_run_id"`
+	StateType                *string       `json:"state_type"`
+	StateName                *string       `json:"state_name"`
+	RunCount                 int64         `json:"run_count"`
+	ExpectedStartTime        Time          `json:"expected_start_time"`
+	NextScheduledStartTime   Time          `json:"next_scheduled_start_time"`
+	StartTime                Time          `json:"start_time"`
+	EndTime                  Time          `json:"end_time"`
+	TotalRunTime             Seconds       `json:"total_run_time"`
+	EstimatedRunTime         Seconds       `json:"estimated_run_time"`
+	EstimatedStartTimeDelta  Seconds       `json:"estimated_start_time_delta"`
+	AutoScheduled            bool          `json:"auto_scheduled"`
+	InfrastructureDocumentID ID            `json:"infrastructure_document_id"`
+	InfrastructurePID        *string       `json:"infrastructure_pid"`
+	CreatedBy                JSON          `json:"created_by"`
+	JobVariables             JSON          `json:"job_variables"`
+	WorkPoolID               ID            `json:"work_pool_id"`
+	WorkPoolName             *string       `json:"work_pool_name"`
+	State                    *State        `json:"state"`
 
 	// StateTimestamp is when the present state was entered.
 	StateTimestamp Time `json:"-"`
@@ -74,51 +76,62 @@ func estimate(now Time, t StateType, since Time, total Seconds, expected, start 
 	return runTime, lateness
 }
 
-// Policy is the retry policy of a run and what pauses left behind; RetryDelay
-// is whole seconds, for a task run also a list of them.
-type Policy struct {
-	MaxRetries        int64    `json:"max_retries"`
-	RetryDelaySeconds float64  `json:"retry_delay_seconds"`
-	Retries           *int64   `json:"retries"`
-	RetryDelay        JSON     `json:"retry_delay"`
-	RetryJitterFactor *float64 `json:"retry_jitter_factor"`
-	PauseKeys         []string `json:"pause_keys"`
-	Resuming          *bool    `json:"resuming"`
-	RetryType         *string  `json:"retry_type"`
-	Extra             JSON     `json:",embed"`
+// RetryPolicy is how often a run is tried again, and after how long: whole
+// seconds, for a task run also a list of them. The first two are the spelling
+// of clients before 2.4.
+type RetryPolicy struct {
+	MaxRetries        int64   `json:"max_retries"`
+	RetryDelaySeconds float64 `json:"retry_delay_seconds"`
+	Retries           *int64  `json:"retries"`
+	RetryDelay        JSON    `json:"retry_delay"`
 }
 
-// Normalise copies the spellings of clients before 2.4 to the present ones.
-func (p *Policy) Normalise() {
+// Normalise copies the older spellings to the present ones.
+func (p *RetryPolicy) Normalise() {
 	if p.Retries == nil && p.MaxRetries != 0 {
 		n := p.MaxRetries
 		p.Retries = &n
 	}
 	if IsNull(p.RetryDelay) && p.RetryDelaySeconds != 0 {
-		b, _ := Encode(int64(p.RetryDelaySeconds))
-		p.RetryDelay = b
+		p.RetryDelay = JSON(strconv.FormatInt(int64(p.RetryDelaySeconds), 10))
 	}
+}
+
+// FlowRunPolicy is a flow run's retry policy, and what its pauses left behind.
+type FlowRunPolicy struct {
+	RetryPolicy
+	PauseKeys []string `json:"pause_keys"`
+	Resuming  bool     `json:"resuming"`
+	RetryType *string  `json:"retry_type"`
+	Extra     JSON     `json:",embed"`
+}
+
+// TaskRunPolicy is a task run's retry policy.
+type TaskRunPolicy struct {
+	RetryPolicy
+	RetryJitterFactor *float64 `json:"retry_jitter_factor"`
+	Extra             JSON     `json:",embed"`
 }
 
 // FlowRunCreate makes an ad-hoc run or a subflow run.
 type FlowRunCreate struct {
-	ID                       ID           `json:"id,omitzero"`
-	Name                     *string      `json:"name,omitzero"`
-	FlowID                   ID           `json:"flow_id"`
-	DeploymentID             ID           `json:"deployment_id,omitzero"`
-	FlowVersion              *string      `json:"flow_version,omitzero"`
-	Parameters               JSON         `json:"parameters,omitzero"`
-	Context                  JSON         `json:"context,omitzero"`
-	ParentTaskRunID          ID           `json:"parent_task_run_id,omitzero"`
-	InfrastructureDocumentID ID           `json:"infrastructure_document_id,omitzero"`
-	EmpiricalPolicy          *Policy      `json:"empirical_policy,omitzero"`
-	Tags                     []string     `json:"tags,omitzero"`
-	Labels                   JSON         `json:"labels,omitzero"`
-	IdempotencyKey           *string      `json:"idempotency_key,omitzero"`
-	State                    *StateCreate `json:"state,omitzero"`
-	WorkPoolName             *string      `json:"work_pool_name,omitzero"`
-	WorkQueueName            *string      `json:"work_queue_name,omitzero"`
-	JobVariables             JSON         `json:"job_variables,omitzero"`
+	ID                       ID             `json:"id,omitzero"`
+	Name                     *string        `json:"name,omitzero"`
+	FlowID                   ID             `json:"flow_id"`
+	DeploymentID             ID             `json:"deployment_id,omitzero"`
+	FlowVersion              *string        `json:"flow_version,omitzero"`
+	Parameters               JSON           `json:"parameters,omitzero"`
+	Context                  JSON           `json:"context,omitzero"`
+	ParentTaskRunID          ID             `json:"parent_task_run_id,omitzero"`
+	InfrastructureDocumentID ID             `json:"infrastructure_document_id,omitzero"`
+	EmpiricalPolicy          *FlowRunPolicy `json:"empirical_policy,omitzero"`
+	Tags                     []string       `json:"tags,omitzero"`
+	Labels                   JSON           `json:"labels,omitzero"`
+	IdempotencyKey           *string        `json:"idempotency_key,omitzero"`
+	State                    *StateCreate   `json:"state,omitzero"`
+	WorkPoolName             *string        `json:"work_pool_name,omitzero"`
+	WorkQueueName            *string        `json:"work_queue_name,omitzero"`
+	JobVariables             JSON           `json:"job_variables,omitzero"`
 }
 
 // Validate refuses a run without a flow.
@@ -134,13 +147,13 @@ func (c *FlowRunCreate) Validate() error {
 
 // FlowRunUpdate is a flow run's patch.
 type FlowRunUpdate struct {
-	Name              Opt[string]   `json:"name,omitzero"`
-	FlowVersion       Opt[string]   `json:"flow_version,omitzero"`
-	Parameters        Opt[JSON]     `json:"parameters,omitzero"`
-	EmpiricalPolicy   Opt[Policy]   `json:"empirical_policy,omitzero"`
-	Tags              Opt[[]string] `json:"tags,omitzero"`
-	InfrastructurePID Opt[string]   `json:"infrastructure_pid,omitzero"`
-	JobVariables      Opt[JSON]     `json:"job_variables,omitzero"`
+	Name              Opt[string]        `json:"name,omitzero"`
+	FlowVersion       Opt[string]        `json:"flow_version,omitzero"`
+	Parameters        Opt[JSON]          `json:"parameters,omitzero"`
+	EmpiricalPolicy   Opt[FlowRunPolicy] `json:"empirical_policy,omitzero"`
+	Tags              Opt[[]string]      `json:"tags,omitzero"`
+	InfrastructurePID Opt[string]        `json:"infrastructure_pid,omitzero"`
+	JobVariables      Opt[JSON]          `json:"job_variables,omitzero"`
 }
 
 // FlowRunInput is a value left for a run to read, for instance the answer to

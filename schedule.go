@@ -27,8 +27,8 @@ type DeploymentSchedule struct {
 	MaxActiveRuns    *int64   `json:"max_active_runs"`
 	MaxScheduledRuns *int64   `json:"max_scheduled_runs"`
 	Catchup          bool     `json:"catchup"`
-	Parameters       JSON     `json:"parameters"`
-	Slug             *string  `json:"slug"`
+	Parameters       JSON     `json:"parameters,omitzero"`
+	Slug             *string  `json:"slug,omitzero"`
 }
 
 // DeploymentScheduleCreate adds a schedule. Active is true unless said

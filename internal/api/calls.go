@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strings"
 
 	"github.com/orionflows/orion"
 	"github.com/orionflows/orion/internal/store"
@@ -59,7 +60,7 @@ func page[T any](ctx context.Context, a *API, p orion.Page, f func(tx *store.Tx,
 func one[T any](ctx context.Context, a *API, what string, f func(*store.Tx) (*T, error)) (*T, error) {
 	out, err := read(ctx, a, f)
 	if err == nil && out == nil {
-		err = orion.Errorf(orion.NotFound, "%s not found", what)
+		err = missing(what)
 	}
 	return out, err
 }
@@ -69,8 +70,17 @@ func change(ctx context.Context, a *API, what string, f func(*store.Tx) (bool, e
 	return write(ctx, a, func(tx *store.Tx) (none, error) {
 		ok, err := f(tx)
 		if err == nil && !ok {
-			err = orion.Errorf(orion.NotFound, "%s not found", what)
+			err = missing(what)
 		}
 		return none{}, err
 	})
+}
+
+// missing is the 404 for what; a full stop at its end is one of the message's,
+// which Prefect has for some records and not for others.
+func missing(what string) error {
+	if name, ok := strings.CutSuffix(what, "."); ok {
+		return orion.Errorf(orion.NotFound, "%s not found.", name)
+	}
+	return orion.Errorf(orion.NotFound, "%s not found", what)
 }

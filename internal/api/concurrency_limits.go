@@ -16,13 +16,40 @@ type byIDOrName struct {
 	Ref string `path:"id_or_name"`
 }
 
-func (a *API) readLimit(ctx context.Context, in byIDOrName) (*orion.ConcurrencyLimit, error) {
-	return one(ctx, a, "Concurrency Limit", func(tx *store.Tx) (*orion.ConcurrencyLimit, error) { return tx.ConcurrencyLimit(in.Ref) })
+// publicLimit is a limit without what only taking slots looks at.
+type publicLimit struct {
+	ID                 orion.ID   `json:"id"`
+	Created            orion.Time `json:"created"`
+	Updated            orion.Time `json:"updated"`
+	Active             bool       `json:"active"`
+	Name               string     `json:"name"`
+	Limit              int64      `json:"limit"`
+	ActiveSlots        int64      `json:"active_slots"`
+	SlotDecayPerSecond float64    `json:"slot_decay_per_second"`
 }
 
-func (a *API) filterLimits(ctx context.Context, in justPage) ([]orion.ConcurrencyLimit, error) {
-	return page(ctx, a, in.Body, func(tx *store.Tx, limit, offset int64) ([]orion.ConcurrencyLimit, error) {
-		return tx.ConcurrencyLimits(limit, offset)
+func publicLimitOf(l *orion.ConcurrencyLimit) *publicLimit {
+	if l == nil {
+		return nil
+	}
+	return &publicLimit{l.ID, l.Created, l.Updated, l.Active, l.Name, l.Limit, l.ActiveSlots, l.SlotDecayPerSecond}
+}
+
+func (a *API) readLimit(ctx context.Context, in byIDOrName) (*publicLimit, error) {
+	return one(ctx, a, "Concurrency Limit", func(tx *store.Tx) (*publicLimit, error) {
+		l, err := tx.ConcurrencyLimit(in.Ref)
+		return publicLimitOf(l), err
+	})
+}
+
+func (a *API) filterLimits(ctx context.Context, in justPage) ([]publicLimit, error) {
+	return page(ctx, a, in.Body, func(tx *store.Tx, limit, offset int64) ([]publicLimit, error) {
+		ls, err := tx.ConcurrencyLimits(limit, offset)
+		out := make([]publicLimit, len(ls))
+		for i := range ls {
+			out[i] = *publicLimitOf(&ls[i])
+		}
+		return out, err
 	})
 }
 

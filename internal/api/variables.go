@@ -14,12 +14,12 @@ func (a *API) createVariable(ctx context.Context, in struct{ Body orion.Variable
 }
 
 func (a *API) readVariable(ctx context.Context, in byID) (*orion.Variable, error) {
-	v, err := one(ctx, a, "Variable", func(tx *store.Tx) (*orion.Variable, error) { return tx.Variable(in.ID) })
+	v, err := one(ctx, a, "Variable.", func(tx *store.Tx) (*orion.Variable, error) { return tx.Variable(in.ID) })
 	return prefect.Variable(clientOf(ctx), v), err
 }
 
 func (a *API) readVariableByName(ctx context.Context, in byName) (*orion.Variable, error) {
-	v, err := one(ctx, a, "Variable", func(tx *store.Tx) (*orion.Variable, error) { return tx.VariableByName(in.Name) })
+	v, err := one(ctx, a, "Variable.", func(tx *store.Tx) (*orion.Variable, error) { return tx.VariableByName(in.Name) })
 	return prefect.Variable(clientOf(ctx), v), err
 }
 
@@ -49,14 +49,14 @@ func (a *API) updateVariable(ctx context.Context, in struct {
 	ID   orion.ID `path:"id"`
 	Body orion.VariableUpdate
 }) (none, error) {
-	return change(ctx, a, "Variable", func(tx *store.Tx) (bool, error) { return tx.UpdateVariable(in.ID, &in.Body) })
+	return change(ctx, a, "Variable.", func(tx *store.Tx) (bool, error) { return tx.UpdateVariable(in.ID, &in.Body) })
 }
 
 func (a *API) updateVariableByName(ctx context.Context, in struct {
 	Name string `path:"name"`
 	Body orion.VariableUpdate
 }) (none, error) {
-	return change(ctx, a, "Variable", func(tx *store.Tx) (bool, error) {
+	return change(ctx, a, "Variable.", func(tx *store.Tx) (bool, error) {
 		v, err := tx.VariableByName(in.Name)
 		if v == nil || err != nil {
 			return false, err
@@ -66,11 +66,11 @@ func (a *API) updateVariableByName(ctx context.Context, in struct {
 }
 
 func (a *API) deleteVariable(ctx context.Context, in byID) (none, error) {
-	return change(ctx, a, "Variable", func(tx *store.Tx) (bool, error) { return tx.DeleteVariable(in.ID) })
+	return change(ctx, a, "Variable.", func(tx *store.Tx) (bool, error) { return tx.DeleteVariable(in.ID) })
 }
 
 func (a *API) deleteVariableByName(ctx context.Context, in byName) (none, error) {
-	return change(ctx, a, "Variable", func(tx *store.Tx) (bool, error) {
+	return change(ctx, a, "Variable.", func(tx *store.Tx) (bool, error) {
 		v, err := tx.VariableByName(in.Name)
 		if v == nil || err != nil {
 			return false, err

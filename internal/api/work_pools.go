@@ -19,7 +19,7 @@ func (a *API) createWorkPool(ctx context.Context, in struct{ Body orion.WorkPool
 }
 
 func (a *API) readWorkPool(ctx context.Context, in byName) (*orion.WorkPool, error) {
-	return one(ctx, a, `Work pool "`+in.Name+`"`, func(tx *store.Tx) (*orion.WorkPool, error) { return tx.WorkPool(in.Name) })
+	return one(ctx, a, `Work pool "`+in.Name+`".`, func(tx *store.Tx) (*orion.WorkPool, error) { return tx.WorkPool(in.Name) })
 }
 
 type filterPools struct {
@@ -48,14 +48,14 @@ func (a *API) updateWorkPool(ctx context.Context, in struct {
 			return none{}, err
 		}
 	}
-	return change(ctx, a, `Work pool "`+in.Name+`"`, func(tx *store.Tx) (bool, error) { return tx.UpdateWorkPool(in.Name, &in.Body) })
+	return change(ctx, a, `Work pool "`+in.Name+`".`, func(tx *store.Tx) (bool, error) { return tx.UpdateWorkPool(in.Name, &in.Body) })
 }
 
 func (a *API) deleteWorkPool(ctx context.Context, in byName) (none, error) {
 	if orion.Reserved(in.Name) {
 		return none{}, orion.Errorf(orion.Forbidden, "Worker pools starting with 'Prefect' are reserved for internal use and cannot be deleted.")
 	}
-	return change(ctx, a, `Work pool "`+in.Name+`"`, func(tx *store.Tx) (bool, error) { return tx.DeleteWorkPool(in.Name) })
+	return change(ctx, a, `Work pool "`+in.Name+`".`, func(tx *store.Tx) (bool, error) { return tx.DeleteWorkPool(in.Name) })
 }
 
 // inPool runs f with the pool of that name; 404 when there is none.

@@ -14,12 +14,12 @@ func (t *Transition) bookkeep() {
 		if !f.ParentTaskRunID.IsZero() {
 			s.Details.TaskRunID = f.ParentTaskRunID
 		}
-		resuming := f.EmpiricalPolicy.Resuming != nil && *f.EmpiricalPolicy.Resuming
+		resuming := f.EmpiricalPolicy.Resuming
 		if s.Type == orion.Running && !(resuming && t.Client.TracksPauses()) {
 			f.RunCount++
 		}
 		if resuming && t.Client.TracksPauses() && (s.Type == orion.Running || s.Type.Final()) {
-			f.EmpiricalPolicy.Resuming = ptr(false)
+			f.EmpiricalPolicy.Resuming = false
 		}
 		return
 	}

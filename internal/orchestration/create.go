@@ -63,7 +63,7 @@ func ResolveQueue(tx *store.Tx, pool, queue *string) (*orion.WorkQueue, error) {
 	return tx.EnsureWorkQueue(p, *queue)
 }
 
-func createFlowRun(tx *store.Tx, run *orion.FlowRun, name *string, policy *orion.Policy, state *orion.StateCreate) (*orion.FlowRun, bool, error) {
+func createFlowRun(tx *store.Tx, run *orion.FlowRun, name *string, policy *orion.FlowRunPolicy, state *orion.StateCreate) (*orion.FlowRun, bool, error) {
 	if run.IdempotencyKey != nil {
 		have, err := tx.FlowRunByKey(run.FlowID, *run.IdempotencyKey)
 		if have != nil || err != nil {
@@ -74,6 +74,7 @@ func createFlowRun(tx *store.Tx, run *orion.FlowRun, name *string, policy *orion
 		run.ID = orion.NewID()
 	}
 	run.Name = slug(name)
+	run.JobVariables = orion.ObjectOr(run.JobVariables)
 	if policy != nil {
 		run.EmpiricalPolicy = *policy
 		run.EmpiricalPolicy.Normalise()

@@ -40,7 +40,7 @@ func leaveFlowTerminal(t *Transition) error {
 	}
 	before := t.flow.EmpiricalPolicy
 	p := &t.flow.EmpiricalPolicy
-	p.Resuming, p.PauseKeys, p.RetryType = ptr(false), nil, nil
+	p.Resuming, p.PauseKeys, p.RetryType = false, nil, nil
 	if to == orion.Scheduled {
 		p.RetryType = ptr("reschedule")
 	}
@@ -146,7 +146,7 @@ func resumeFlow(t *Transition) error {
 		return nil
 	}
 	t.effects.after = func() error {
-		t.flow.EmpiricalPolicy.Resuming = ptr(true)
+		t.flow.EmpiricalPolicy.Resuming = true
 		return nil
 	}
 	return nil
@@ -177,14 +177,14 @@ func retryFailedFlow(t *Transition) error {
 	if p.Retries == nil || t.flow.RunCount > *p.Retries {
 		return nil
 	}
-	again := t.awaitingRetry(retryDelay(p, t.flow.RunCount))
+	again := t.awaitingRetry(retryDelay(&p.RetryPolicy, t.flow.RunCount))
 	if t.Client.ResetsTasksOnRetry() {
 		if err := t.resetFailedTasks(again.Details.ScheduledTime); err != nil {
 			return err
 		}
 	}
 	if t.Client.TracksPauses() {
-		p.Resuming, p.PauseKeys, p.RetryType = ptr(false), nil, ptr("in_process")
+		p.Resuming, p.PauseKeys, p.RetryType = false, nil, ptr("in_process")
 	}
 	t.reject(again, "Retrying")
 	return nil

@@ -8,12 +8,14 @@ import (
 	"regexp"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/dlclark/regexp2"
 	"github.com/orionflows/orion"
 	"github.com/orionflows/orion/internal/store"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 )
@@ -169,7 +171,7 @@ func valueErrors(schema, values orion.JSON, partial bool) ([]ValueError, error) 
 		return []ValueError{}, err
 	}
 	by := map[string][]string{}
-	collect(ve, by)
+	collect(inst, ve, by)
 	out := make([]ValueError, 0, len(by))
 	for p, m := range by {
 		out = append(out, ValueError{p, m})
@@ -178,18 +180,110 @@ func valueErrors(schema, values orion.JSON, partial bool) ([]ValueError, error) 
 	return out, nil
 }
 
-func collect(e *jsonschema.ValidationError, by map[string][]string) {
+func collect(inst any, e *jsonschema.ValidationError, by map[string][]string) {
 	if len(e.Causes) == 0 {
 		p := strings.Join(e.InstanceLocation, ".")
-		m := e.ErrorKind.LocalizedString(message.NewPrinter(language.English))
+		m := reason(at(inst, e.InstanceLocation), e)
 		if !slices.Contains(by[p], m) {
 			by[p] = append(by[p], m)
 		}
 		return
 	}
 	for _, c := range e.Causes {
-		collect(c, by)
+		collect(inst, c, by)
 	}
+}
+
+// at is the value at a place.
+func at(v any, path []string) any {
+	for _, p := range path {
+		switch c := v.(type) {
+		case map[string]any:
+			v = c[p]
+		case []any:
+			i, err := strconv.Atoi(p)
+			if err != nil || i >= len(c) {
+				return nil
+			}
+			v = c[i]
+		}
+	}
+	return v
+}
+
+// reason says what is wrong in the words of Python's jsonschema, which
+// Prefect's clients show.
+func reason(v any, e *jsonschema.ValidationError) string {
+	switch k := e.ErrorKind.(type) {
+	case *kind.Type:
+		want := make([]string, len(k.Want))
+		for i, w := range k.Want {
+			want[i] = "'" + w + "'"
+		}
+		return fmt.Sprintf("%s is not of type %s", python(v), strings.Join(want, ", "))
+	case *kind.Required:
+		return fmt.Sprintf("'%s' is a required property", k.Missing[0])
+	case *kind.Enum:
+		return fmt.Sprintf("%s is not one of %s", python(v), python(k.Want))
+	case *kind.Const:
+		return fmt.Sprintf("%s was expected", python(k.Want))
+	case *kind.AdditionalProperties:
+		quoted := make([]string, len(k.Properties))
+		for i, p := range k.Properties {
+			quoted[i] = "'" + p + "'"
+		}
+		verb := "was"
+		if len(quoted) > 1 {
+			verb = "were"
+		}
+		return fmt.Sprintf("Additional properties are not allowed (%s %s unexpected)", strings.Join(quoted, ", "), verb)
+	case *kind.Minimum:
+		return fmt.Sprintf("%s is less than the minimum of %s", python(v), k.Want.RatString())
+	case *kind.Maximum:
+		return fmt.Sprintf("%s is greater than the maximum of %s", python(v), k.Want.RatString())
+	case *kind.MinLength, *kind.MinItems:
+		return python(v) + " is too short"
+	case *kind.MaxLength, *kind.MaxItems:
+		return python(v) + " is too long"
+	case *kind.Pattern:
+		return fmt.Sprintf("%s does not match %s", python(v), python(k.Want))
+	}
+	return e.ErrorKind.LocalizedString(message.NewPrinter(language.English))
+}
+
+// python prints a value as Python's repr does.
+func python(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "None"
+	case bool:
+		if v {
+			return "True"
+		}
+		return "False"
+	case string:
+		if strings.Contains(v, "'") && !strings.Contains(v, `"`) {
+			return `"` + v + `"`
+		}
+		return "'" + strings.ReplaceAll(strings.ReplaceAll(v, `\`, `\\`), "'", `\'`) + "'"
+	case []any:
+		parts := make([]string, len(v))
+		for i, c := range v {
+			parts[i] = python(c)
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case map[string]any:
+		keys := make([]string, 0, len(v))
+		for k := range v {
+			keys = append(keys, k)
+		}
+		sort.Strings(keys)
+		for i, k := range keys {
+			keys[i] = python(k) + ": " + python(v[k])
+		}
+		return "{" + strings.Join(keys, ", ") + "}"
+	}
+	return fmt.Sprint(v)
 }
 
 // compile reads a schema as pydantic writes them: of either generation, without

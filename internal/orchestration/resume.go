@@ -29,8 +29,9 @@ func Resume(tx *store.Tx, id orion.ID, input orion.JSON, c prefect.Client) (*ori
 	}
 	asked := !orion.IsNull(paused.Details.RunInputKeyset)
 	if asked {
+		// Refused with the details of an abort, as Prefect 2.20 does.
 		refuse := func(format string, args ...any) (*orion.OrchestrationResult, error) {
-			return &orion.OrchestrationResult{State: paused, Status: orion.Reject, Details: orion.DecisionDetails{Type: "reject_details", Reason: fmt.Sprintf(format, args...)}}, nil
+			return &orion.OrchestrationResult{State: paused, Status: orion.Reject, Details: orion.DecisionDetails{Type: "abort_details", Reason: fmt.Sprintf(format, args...)}}, nil
 		}
 		if err := orion.Decode(paused.Details.RunInputKeyset, &keys); err != nil {
 			return refuse("The pause does not say where its input goes.")

@@ -129,7 +129,7 @@ func scheduleRun(tx *store.Tx, d *orion.Deployment, s *orion.DeploymentSchedule,
 		ExpectedStartTime: t, NextScheduledStartTime: t,
 	}
 	st := &orion.State{ID: orion.NewID(), Type: orion.Scheduled, Name: "Scheduled", Timestamp: tx.Now(), Message: ptr("Flow run scheduled"),
-		Details: orion.StateDetails{FlowRunID: run.ID, ScheduledTime: t}}
+		Details: orion.StateDetails{ScheduledTime: t}}
 	setFlowState(run, st)
 	return tx.InsertFlowRun(run)
 }

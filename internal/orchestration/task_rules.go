@@ -113,7 +113,7 @@ func retryFailedTask(t *Transition) error {
 	if p.Retries == nil || t.task.RunCount > *p.Retries {
 		return nil
 	}
-	delay := retryDelay(p, t.task.RunCount)
+	delay := retryDelay(&p.RetryPolicy, t.task.RunCount)
 	if j := p.RetryJitterFactor; j != nil && *j > 0 {
 		delay = jittered(delay, *j)
 	}
@@ -123,7 +123,7 @@ func retryFailedTask(t *Transition) error {
 
 // retryDelay is the delay before the next attempt in seconds: one number, or
 // the one of a list that belongs to the attempt.
-func retryDelay(p *orion.Policy, runCount int64) float64 {
+func retryDelay(p *orion.RetryPolicy, runCount int64) float64 {
 	if orion.IsNull(p.RetryDelay) {
 		return 0
 	}
@@ -183,7 +183,7 @@ func trackFlowRunCount(t *Transition) error {
 // that a retry does not run it again.
 func addUnknownResult(t *Transition) error {
 	if t.initial != nil && t.initial.DataType() == "reference" {
-		t.proposed.Data = orion.JSON(`{"type":"unknown"}`)
+		t.proposed.Data = orion.JSON(`{"type":"unknown","value":null}`)
 	}
 	return nil
 }

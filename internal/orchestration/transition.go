@@ -330,7 +330,7 @@ func (t *Transition) enteredTaskState() error {
 	return nil
 }
 
-func samePolicy(a, b orion.Policy) bool {
+func samePolicy(a, b orion.FlowRunPolicy) bool {
 	x, _ := orion.EncodeCompact(a)
 	y, _ := orion.EncodeCompact(b)
 	return string(x) == string(y)

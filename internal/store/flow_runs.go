@@ -37,6 +37,7 @@ func (tx *Tx) scanFlowRun(r *Row) (*orion.FlowRun, error) {
 		return nil, err
 	}
 	f.State = j.state()
+	f.JobVariables = orion.ObjectOr(f.JobVariables)
 	f.Estimate(tx.now)
 	return &f, nil
 }
@@ -86,7 +87,7 @@ var FlowRunSorts = map[string]string{
 	"NAME_ASC":                      "flow_run.name",
 	"NAME_DESC":                     "flow_run.name DESC",
 	"NEXT_SCHEDULED_START_TIME_ASC": "flow_run.next_scheduled_start_time",
-	"END_TIME_DESC":                 "flow_run.end_time DESC",
+	"END_TIME_DESC":                 "flow_run.end_time DESC NULLS LAST",
 }
 
 // FlowRuns lists flow runs with their states.

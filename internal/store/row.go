@@ -209,7 +209,10 @@ func bindValue(a any) (any, error) {
 		}
 		b, err := orion.Encode(v)
 		return string(b), err
-	case orion.Policy:
+	case orion.FlowRunPolicy:
+		b, err := orion.EncodeCompact(v)
+		return string(b), err
+	case orion.TaskRunPolicy:
 		b, err := orion.EncodeCompact(v)
 		return string(b), err
 	case orion.StateDetails:

@@ -72,8 +72,12 @@ func (tx *Tx) insertState(k runKind, run orion.ID, s *orion.State) error {
 			return err
 		}
 	}
+	data := s.Data
+	if s.DataType() == "unpersisted" {
+		data = nil // there is nothing to read again; only the answer to the client says it
+	}
 	_, err := tx.exec("INSERT INTO "+k.states+" (workspace_id, id, run_id, actor, type, name, timestamp, message, details, data, result_artifact_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		tx.ws, s.ID, run, tx.actor, s.Type, s.Name, s.Timestamp, s.Message, s.Details, s.Data, artifact)
+		tx.ws, s.ID, run, tx.actor, s.Type, s.Name, s.Timestamp, s.Message, s.Details, data, artifact)
 	return err
 }
 
@@ -99,6 +103,11 @@ func (tx *Tx) resultArtifact(s *orion.State) (orion.ID, error) {
 		t := "result"
 		typ = &t
 	}
+	data, err := orion.Encode(d)
+	if err != nil {
+		return orion.ID{}, err
+	}
+	s.Data = data
 	a, err := tx.CreateArtifact(&orion.ArtifactCreate{Key: key, Type: typ, Description: description, Data: s.Data,
 		FlowRunID: s.Details.FlowRunID, TaskRunID: s.Details.TaskRunID})
 	if err != nil {

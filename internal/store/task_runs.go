@@ -67,7 +67,7 @@ var taskRunSorts = map[string]string{
 	"NAME_ASC":                      "task_run.name",
 	"NAME_DESC":                     "task_run.name DESC",
 	"NEXT_SCHEDULED_START_TIME_ASC": "task_run.next_scheduled_start_time",
-	"END_TIME_DESC":                 "task_run.end_time DESC",
+	"END_TIME_DESC":                 "task_run.end_time DESC NULLS LAST",
 }
 
 // TaskRuns lists task runs with their states.

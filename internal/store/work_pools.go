@@ -74,8 +74,7 @@ func (tx *Tx) EnsureAgentPool() (*orion.WorkPool, error) {
 	if p != nil || err != nil {
 		return p, err
 	}
-	description := "A work pool for general Prefect agents."
-	return tx.CreateWorkPool(&orion.WorkPoolCreate{Name: orion.DefaultAgentPool, Description: &description})
+	return tx.CreateWorkPool(&orion.WorkPoolCreate{Name: orion.DefaultAgentPool})
 }
 
 // UpdateWorkPool patches a pool and reports whether it exists. Pausing and
