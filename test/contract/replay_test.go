@@ -16,8 +16,7 @@ import (
 	"github.com/orionflows/orion/internal/testenv"
 )
 
-// The recordings, in the order in which they were made: each goes on from the
-// objects that the earlier ones left. What a person did between them, off the
+// The recordings: each goes on from the objects that the earlier ones left. What a person did between them, off the
 // record, is in a prelude file beside the recording, written by us.
 var recordings = []string{
 	"2.20-a-deploy-apply",
@@ -27,9 +26,9 @@ var recordings = []string{
 	"2.20-g-map-cache",
 	"2.20-c-worker-deploy",
 	"2.20-c2-serve",
+	"2.20-f-pause-suspend-input",
 	"2.8-a-deploy-apply",
 	"2.8-b-agent-run",
-	"2.20-f-pause-suspend-input",
 }
 
 // The server answers every recorded request as Prefect did.
