@@ -354,14 +354,39 @@ func (tx *Tx) setReferences(parent orion.ID, refs map[string]orion.ID) error {
 		return err
 	}
 	for name, child := range refs {
-		if child == parent {
-			return orion.Refuse("data."+name, "a block cannot hold itself")
+		inside, err := tx.holds(child, parent, 0)
+		if err != nil {
+			return err
+		}
+		if inside {
+			return orion.Refuse("data."+name, "a block cannot hold itself, neither directly nor inside another block")
 		}
 		if _, err := tx.exec("INSERT INTO block_document_reference (workspace_id, parent_id, name, child_id) VALUES (?, ?, ?, ?)", tx.ws, parent, name, child); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// holds reports whether a block is another or has it inside, however deep.
+func (tx *Tx) holds(id, other orion.ID, depth int) (bool, error) {
+	if id == other {
+		return true, nil
+	}
+	if depth > maxBlockDepth {
+		return false, nil
+	}
+	children, err := list(tx, "SELECT child_id FROM block_document_reference WHERE workspace_id = ? AND parent_id = ?", []any{tx.ws, id},
+		func(r *Row) (c orion.ID, err error) { err = r.Scan(&c); return c, err })
+	for _, c := range children {
+		if err == nil {
+			var in bool
+			if in, err = tx.holds(c, other, depth+1); in {
+				return true, err
+			}
+		}
+	}
+	return false, err
 }
 
 // UpdateBlockDocument patches a block and reports whether it exists. Values

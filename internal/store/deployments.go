@@ -138,18 +138,19 @@ func (tx *Tx) UpsertDeployment(c *orion.DeploymentCreate, queue *orion.WorkQueue
 		return nil, err
 	}
 	paused := declaredPaused(c.Paused, c.IsScheduleActive)
+	created := false
 	if before == nil {
-		if _, err := tx.exec(`INSERT INTO deployment (workspace_id, id, created, updated, actor, name, flow_id, paused, job_variables, parameters, tags, status, enforce_parameter_schema)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, '{}', '{}', '[]', ?, ?)`,
-			tx.ws, orion.NewID(), tx.now, tx.now, tx.actor, c.Name, c.FlowID, paused.Or(false), orion.NotReady, false); err != nil {
+		n, err := tx.exec(`INSERT INTO deployment (workspace_id, id, created, updated, actor, name, flow_id, paused, job_variables, parameters, tags, status, enforce_parameter_schema)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, '{}', '{}', '[]', ?, ?) ON CONFLICT (workspace_id, flow_id, name) DO NOTHING`,
+			tx.ws, orion.NewID(), tx.now, tx.now, tx.actor, c.Name, c.FlowID, paused.Or(false), orion.NotReady, false)
+		if err != nil {
 			return nil, err
 		}
+		created = n > 0 // else somebody made it at the same moment
 		if before, err = tx.deploymentOf(c.FlowID, c.Name); err != nil {
 			return nil, err
 		}
-		before.Created = orion.Time{}
 	}
-	created := before.Created.IsZero()
 	p := tx.patch("deployment")
 	if paused.Set {
 		var last *int64

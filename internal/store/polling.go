@@ -88,6 +88,10 @@ func (tx *Tx) MarkUnpolled(since orion.Time) error {
 // DueInQueue lists the runs of a queue that may start before a time, the
 // earliest first, within the queue's limit. A paused queue has none.
 func (tx *Tx) DueInQueue(q *orion.WorkQueue, before orion.Time, limit int64) ([]*orion.FlowRun, error) {
+	return tx.dueInQueue(q, before, limit, cond{})
+}
+
+func (tx *Tx) dueInQueue(q *orion.WorkQueue, before orion.Time, limit int64, more cond) ([]*orion.FlowRun, error) {
 	if q.IsPaused {
 		return []*orion.FlowRun{}, nil
 	}
@@ -101,19 +105,12 @@ func (tx *Tx) DueInQueue(q *orion.WorkQueue, before orion.Time, limit int64) ([]
 	if limit <= 0 {
 		return []*orion.FlowRun{}, nil
 	}
+	w := where("flow_run.work_queue_id = ?", q.ID)
 	if f := filterOf(q); f != nil {
-		return tx.flowRunsWhereSQL("flow_run.state_type = 'SCHEDULED' AND flow_run.next_scheduled_start_time <= ?"+andWhere(tx.legacyQueue(f))+" ORDER BY flow_run.next_scheduled_start_time, flow_run.id LIMIT ?",
-			append(append([]any{before}, tx.legacyQueue(f).args...), limit)...)
+		w = tx.legacyQueue(f)
 	}
-	return tx.flowRunsWhereSQL("flow_run.work_queue_id = ? AND flow_run.state_type = 'SCHEDULED' AND flow_run.next_scheduled_start_time <= ? ORDER BY flow_run.next_scheduled_start_time, flow_run.id LIMIT ?",
-		q.ID, before, limit)
-}
-
-func andWhere(c cond) string {
-	if c.sql == "" {
-		return ""
-	}
-	return " AND " + c.sql
+	w = all(w, where("flow_run.state_type = 'SCHEDULED' AND flow_run.next_scheduled_start_time <= ?", before), more)
+	return tx.flowRunsWhereSQL(w.sql+" ORDER BY flow_run.next_scheduled_start_time, flow_run.id LIMIT ?", append(w.args, limit)...)
 }
 
 // queueFilter is how queues before Prefect 2.7 chose their runs.
@@ -202,20 +199,22 @@ func (tx *Tx) DueInPool(p *orion.WorkPool, queues []orion.WorkQueue, after, befo
 		}
 		limit = min(limit, free)
 	}
+	// A run that its own process retries is nobody else's.
+	more := where("NOT "+tx.d.contains("flow_run.empirical_policy"), `"retry_type":"in_process"`)
+	if !after.IsZero() {
+		more = all(more, where("flow_run.next_scheduled_start_time >= ?", after))
+	}
 	for i := range queues {
 		q := &queues[i]
 		if int64(len(out)) >= limit {
 			break
 		}
 		room := limit - int64(len(out))
-		runs, err := tx.DueInQueue(q, before, room)
+		runs, err := tx.dueInQueue(q, before, room, more)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range runs {
-			if r.NextScheduledStartTime.Before(after) || (r.EmpiricalPolicy.RetryType != nil && *r.EmpiricalPolicy.RetryType == "in_process") {
-				continue
-			}
 			out = append(out, orion.ScheduledRun{WorkPoolID: p.ID, WorkQueueID: q.ID, FlowRun: r})
 		}
 	}

@@ -158,14 +158,26 @@ func pgArgs(args []any) ([]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if b, ok := v.([]byte); ok {
+		switch b := v.(type) {
+		case []byte:
 			var id [16]byte
 			copy(id[:], b)
 			v = id
+		case string:
+			v = pgText(b)
 		}
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// pgText replaces what PostgreSQL's text cannot hold, which a run may well
+// print: zero bytes and broken UTF-8.
+func pgText(s string) string {
+	if strings.IndexByte(s, 0) >= 0 {
+		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
 func (c pgConn) query(ctx context.Context, sql string, args []any, row func(*Row) error) error {

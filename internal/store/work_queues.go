@@ -49,7 +49,7 @@ func (tx *Tx) CreateWorkQueue(pool *orion.WorkPool, c *orion.WorkQueueCreate) (*
 		return nil, err
 	}
 	if have != nil {
-		return nil, orion.Errorf(orion.Conflict, "A work queue with this name already exists.")
+		return nil, queueExists()
 	}
 	taken, err := list(tx, "SELECT priority FROM work_queue WHERE workspace_id = ? AND work_pool_id = ? ORDER BY priority", []any{tx.ws, pool.ID},
 		func(r *Row) (n int64, err error) { err = r.Scan(&n); return n, err })
@@ -85,6 +85,10 @@ func (tx *Tx) CreateWorkQueue(pool *orion.WorkPool, c *orion.WorkQueueCreate) (*
 	return tx.WorkQueue(id)
 }
 
+func queueExists() error {
+	return orion.Errorf(orion.Conflict, "A work queue with this name already exists.")
+}
+
 // EnsureWorkQueue reads a pool's queue, making it when it is not there yet.
 func (tx *Tx) EnsureWorkQueue(pool *orion.WorkPool, name string) (*orion.WorkQueue, error) {
 	q, err := tx.WorkQueueIn(pool.ID, name)
@@ -96,7 +100,11 @@ func (tx *Tx) EnsureWorkQueue(pool *orion.WorkPool, name string) (*orion.WorkQue
 		one := int64(1)
 		c.Priority = &one
 	}
-	return tx.CreateWorkQueue(pool, c)
+	q, err = tx.CreateWorkQueue(pool, c)
+	if orion.KindOf(err) == orion.Conflict { // somebody made it at the same moment
+		return tx.WorkQueueIn(pool.ID, name)
+	}
+	return q, err
 }
 
 func (tx *Tx) insertQueue(pool orion.ID, poolType string, c *orion.WorkQueueCreate, priority int64) (orion.ID, error) {
@@ -110,8 +118,11 @@ func (tx *Tx) insertQueue(pool orion.ID, poolType string, c *orion.WorkQueueCrea
 	if paused {
 		status = orion.PausedStatus
 	}
-	_, err := tx.exec("INSERT INTO work_queue (workspace_id, id, created, updated, actor, name, description, is_paused, concurrency_limit, priority, work_pool_id, filter, status) VALUES ("+marks(13)+")",
+	n, err := tx.exec("INSERT INTO work_queue (workspace_id, id, created, updated, actor, name, description, is_paused, concurrency_limit, priority, work_pool_id, filter, status) VALUES ("+marks(13)+") ON CONFLICT (workspace_id, work_pool_id, name) DO NOTHING",
 		tx.ws, id, tx.now, tx.now, tx.actor, c.Name, description, paused, c.ConcurrencyLimit, priority, pool, c.Filter, status)
+	if err == nil && n == 0 {
+		err = queueExists()
+	}
 	return id, err
 }
 
