@@ -44,6 +44,14 @@ func (p *printer) blue(s string) string   { return p.paint("34", s) }
 func (p *printer) dim(s string) string    { return p.paint("2", s) }
 func (p *printer) bold(s string) string   { return p.paint("1", s) }
 
+// link makes text lead to a URL on terminals that know how.
+func (p *printer) link(url, text string) string {
+	if !p.color {
+		return text
+	}
+	return "\x1b]8;;" + url + "\x1b\\" + text + "\x1b]8;;\x1b\\"
+}
+
 func (p *printer) line(format string, args ...any) { fmt.Fprintf(p.w, format+"\n", args...) }
 
 // state is a state's name behind a mark of its own, so that colour is not
@@ -67,8 +75,12 @@ func (p *printer) state(typ, name string) string {
 	return "○ " + name
 }
 
-// table prints rows below their headings. Cells may hold colours.
-func (p *printer) table(head []string, rows [][]string) {
+// fits reports whether a table's rows fit the terminal as they are.
+func (p *printer) fits(head []string, rows [][]string) bool {
+	return total(columnWidths(head, rows)) <= p.width
+}
+
+func columnWidths(head []string, rows [][]string) []int {
 	widths := make([]int, len(head))
 	for i, h := range head {
 		widths[i] = runewidth.StringWidth(h)
@@ -78,6 +90,12 @@ func (p *printer) table(head []string, rows [][]string) {
 			widths[i] = max(widths[i], visible(c))
 		}
 	}
+	return widths
+}
+
+// table prints rows below their headings. Cells may hold colours.
+func (p *printer) table(head []string, rows [][]string) {
+	widths := columnWidths(head, rows)
 	if p.width > 0 { // the widest columns give way until the rows fit
 		for total(widths) > p.width {
 			w := 0
@@ -127,7 +145,12 @@ func plain(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		if s[i] == 0x1b {
-			for i < len(s) && s[i] != 'm' {
+			// A colour ends with m, a link's address with a backslash.
+			end := byte('m')
+			if i+1 < len(s) && s[i+1] == ']' {
+				end = '\\'
+			}
+			for i < len(s) && s[i] != end {
 				i++
 			}
 			continue

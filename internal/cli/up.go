@@ -255,12 +255,20 @@ func (v *upView) summary(s up.Summary) {
 	for i := range s.Deployments {
 		d := &s.Deployments[i]
 		v.names[d.ID] = s.Flows[d.FlowID] + "/" + d.Name
-		rows = append(rows, []string{s.Flows[d.FlowID], d.Name, dash(inWords(d)), dash(queueOf(d)), s.URL + "/deployments/deployment/" + d.ID.String()})
+		url := s.URL + "/deployments/deployment/" + d.ID.String()
+		rows = append(rows, []string{s.Flows[d.FlowID], p.link(url, d.Name), dash(inWords(d)), dash(queueOf(d)), url})
 	}
 	v.line("")
 	if !v.json() {
 		v.clear()
-		p.table([]string{"FLOW", "DEPLOYMENT", "SCHEDULE", "QUEUE", "URL"}, rows)
+		head := []string{"FLOW", "DEPLOYMENT", "SCHEDULE", "QUEUE", "URL"}
+		if p.width > 0 && !p.fits(head, rows) { // the names are links; half an address helps nobody
+			head = head[:4]
+			for i := range rows {
+				rows[i] = rows[i][:4]
+			}
+		}
+		p.table(head, rows)
 	}
 	v.line("")
 	failed := ""
