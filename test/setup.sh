@@ -2,7 +2,7 @@
 # setup.sh - installs what the tests need beyond Go, once, into a cache folder.
 #
 #   test/setup.sh            install everything, print the folder's env.sh
-#   test/setup.sh python220  only the named parts: postgres uv python220 python28 cookiecutter upstream
+#   test/setup.sh python220  only the named parts: postgres uv python220 python28 cookiecutter upstream browser
 #
 # The cache is $ORION_TEST_CACHE, else <user cache>/orion-test. Each environment is keyed by
 # its requirements, so a second run does nothing, and a changed requirement rebuilds.
@@ -97,6 +97,30 @@ upstream_tests() {
   printf '%s' "$version" >"$dir/.version"
 }
 
+# --- browser: what the journeys of test/browser drive the page with ---
+browser_modules=("playwright-core@1.65.1" "axe-core@4.14.1")
+install_browser() {
+  local dir="$cache/browser" key
+  if ! command -v chromium >/dev/null 2>&1 || ! command -v npm >/dev/null 2>&1; then
+    if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+      say "installing Chromium and Node.js"
+      apt-get update -qq >&2
+      command -v chromium >/dev/null 2>&1 || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >&2
+      command -v npm >/dev/null 2>&1 || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >&2
+    fi
+    command -v npm >/dev/null 2>&1 || { say "Node.js is absent: install node and npm for the browser tests"; return; }
+    command -v chromium >/dev/null 2>&1 || say "Chromium is absent: install it, or set ORION_TEST_CHROMIUM to a Chrome"
+  fi
+  key="${browser_modules[*]}"
+  [ "$(cat "$dir/.key" 2>/dev/null)" = "$key" ] && return
+  say "installing ${browser_modules[*]}"
+  rm -rf "$dir"
+  mkdir -p "$dir"
+  npm install --silent --no-audit --no-fund --prefix "$dir" "${browser_modules[@]}" >&2
+  printf '%s' "$key" >"$dir/.key"
+}
+# --- end of browser ---
+
 write_env() {
   {
     echo "# written by test/setup.sh"
@@ -113,7 +137,7 @@ write_env() {
 exec 9>"$cache/.lock"
 if command -v flock >/dev/null 2>&1; then flock 9; fi
 
-[ $# -gt 0 ] || set -- postgres uv python220 python28 cookiecutter upstream
+[ $# -gt 0 ] || set -- postgres uv python220 python28 cookiecutter upstream browser
 for part in "$@"; do
   case $part in
     postgres) install_postgres ;;
@@ -123,8 +147,9 @@ for part in "$@"; do
     upstream)
       environment upstream "$python220_versions" "${upstream_requirements[@]}"
       upstream_tests ;;
+    browser) install_browser ;;
     cookiecutter) environment cookiecutter "$cookiecutter_versions" "${cookiecutter_requirements[@]}" ;;
-    *) die "unknown part '$part': postgres uv python220 python28 cookiecutter upstream" ;;
+    *) die "unknown part '$part': postgres uv python220 python28 cookiecutter upstream browser" ;;
   esac
 done
 write_env

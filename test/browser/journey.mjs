@@ -237,6 +237,23 @@ const steps = {
     await api(`/flow_runs/${r.id}`, undefined, "DELETE");
   },
 
+  async "schedules are said in words, or left as they are"() {
+    const source = await page.locator('link[href$="words.js"]').getAttribute("href");
+    const said = await page.evaluate(async ([source, list]) => {
+      const {schedules} = await import(source);
+      return schedules(list.map((schedule) => ({schedule, active: true}))).map((s) => s.text);
+    }, [source, [
+      {cron: "* * * * *"}, {cron: "*/15 * * * *"}, {cron: "*/40 * * * *"}, {cron: "0 * * * *"}, {cron: "5 */6 * * *"}, {cron: "30 7,19 * * *"},
+      {cron: "0 9 * * 1,4", timezone: "Asia/Tokyo"}, {cron: "0 0 15 * *"}, {cron: "0 0 13 * 5"}, {cron: "@daily"}, {cron: "0 0 1 1 *"},
+      {interval: 5400}, {interval: 1}, {interval: 1209600}, {interval: 0.5}, {rrule: "DTSTART:20260101T000000\nRRULE:FREQ=DAILY;INTERVAL=2"}, {rrule: "FREQ=WEEKLY;BYDAY=MO,FR"},
+    ]]);
+    assert.deepEqual(said, [
+      "every minute", "every 15 minutes", "cron */40 * * * *", "every hour", "every 6 hours at :05", "daily at 07:30, 19:30",
+      "Mondays, Thursdays at 09:00 Asia/Tokyo", "monthly on day 15 at 00:00", "cron 0 0 13 * 5", "daily at 00:00", "cron 0 0 1 1 *",
+      "every 90 minutes", "every second", "every 2 weeks", "every 0.5 seconds", "every 2 days", "every week, by a rule",
+    ]);
+  },
+
   async "old addresses lead on, wrong ones say so"() {
     await open(`/flow-runs/flow-run/${data.completed.id}`);
     await see(page.getByRole("heading", {name: "calm-otter"}));
@@ -276,10 +293,18 @@ const steps = {
     // Two rounds of live updates do not take the focus away.
     await page.waitForTimeout(4500);
     assert.equal(await page.evaluate(() => document.activeElement.textContent), "calm-otter");
+    await page.setViewportSize({width: 1440, height: 400});
+    const place = await page.evaluate(() => {
+      document.activeElement.scrollIntoView({block: "start"});
+      return scrollY;
+    });
+    assert.ok(place > 0);
     await page.keyboard.press("Enter");
     await see(page.getByRole("heading", {name: "calm-otter"}));
     await page.goBack();
     await see(page.locator("table.runs"));
+    await page.waitForFunction((y) => scrollY === y, place);
+    await page.setViewportSize({width: 1440, height: 900});
   },
 
   async "a telephone shows the same without scrolling sideways"() {

@@ -25,7 +25,7 @@ const routes = [
 
 const main = document.getElementById("main");
 const offline = document.getElementById("offline");
-let view, address, timer, loading;
+let view, address, timer, loading, again = false, place = 0;
 let goneSince = null, goneWhy = "", failures = 0, lastGood = 0;
 
 const page = {redraw, go, refresh: () => schedule(0)};
@@ -33,9 +33,19 @@ const page = {redraw, go, refresh: () => schedule(0)};
 // go shows another address. Replaced addresses leave no trace in the history.
 function go(to, {replace = false} = {}) {
   if (replace) history.replaceState(null, "", to);
-  else history.pushState(null, "", to);
+  else {
+    history.replaceState({place: scrollY}, "");
+    history.pushState(null, "", to);
+  }
   show();
 }
+
+// Going back leads to where the reader was on the page.
+history.scrollRestoration = "manual";
+addEventListener("popstate", (e) => {
+  show();
+  place = e.state?.place || 0;
+});
 
 function show() {
   const path = location.pathname.replace(/\/+$/, "") || "/";
@@ -51,6 +61,7 @@ function show() {
   view.page = page;
   view.fresh = true;
   render(main);
+  place = 0;
   if (moved) {
     scrollTo(0, 0);
     main.focus({preventScroll: true});
@@ -89,6 +100,8 @@ async function load() {
     reached();
     redraw();
     mine.drawn?.();
+    if (place) scrollTo(0, place);
+    place = 0;
   } catch (err) {
     if (view !== mine) return;
     if (err instanceof Unreachable) gone(err);
@@ -105,14 +118,19 @@ async function load() {
   } finally {
     if (loading === mine) loading = null;
   }
-  schedule(goneSince ? Math.min(2000 * failures, 10_000) : view.every ? view.every() : 2000);
+  if (again) {
+    again = false;
+    schedule(0);
+  } else schedule(goneSince ? Math.min(2000 * failures, 10_000) : view.every ? view.every() : 2000);
 }
 
-// schedule plans the next load, which waits for the page to be looked at.
+// schedule plans the next load, which waits for the page to be looked at. What
+// is asked for during a load comes right after it.
 function schedule(ms) {
   clearTimeout(timer);
   timer = setTimeout(() => {
-    if (!document.hidden && loading !== view) load();
+    if (loading === view) again = true;
+    else if (!document.hidden) load();
   }, ms);
 }
 
@@ -147,7 +165,9 @@ function gone(err) {
 
 function age() {
   const at = offline.querySelector(".age");
-  if (at && goneSince) at.textContent = duration((Date.now() - goneSince) / 1000 | 0);
+  if (!at || !goneSince) return;
+  const s = Math.floor((Date.now() - goneSince) / 1000);
+  at.textContent = s < 60 ? `${s} s` : duration(s);
 }
 setInterval(age, 1000);
 
@@ -179,5 +199,4 @@ document.addEventListener("click", (e) => {
   e.preventDefault();
   go(to.pathname + to.search);
 });
-addEventListener("popstate", show);
 show();

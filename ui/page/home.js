@@ -33,7 +33,7 @@ export function home({deployment, flow}) {
   const view = {title, load, draw, missing: deployment ? "There is no deployment with this id: it may have been deleted." : flow ? "There is no flow with this id: it may have been deleted." : null};
 
   function title() {
-    const bad = runs.filter((r) => isBad(r.state_type)).length;
+    const bad = runs.filter((r) => isBad(r.state_type) && serverNow() - startOf(r) < 86_400_000).length;
     const about = deployment ? `${flowName(deployments[0]?.flow_id)}/${deployments[0]?.name}` : flow ? flowName(flow) : bad ? `✕ ${bad} failed` : "";
     return about ? `${about} · Orion` : "Orion";
   }
@@ -153,7 +153,7 @@ export function home({deployment, flow}) {
   function draw() {
     const one = deployment && deployments[0];
     return [
-      (deployment || flow) && h("p", {class: "crumbs"}, h("a", {href: "/"}, "Home"), " / ", deployment && one && [h("a", {href: `/flows/flow/${one.flow_id}`}, flowName(one.flow_id)), " / "]),
+      (deployment || flow) && h("p", {class: "crumbs"}, h("a", {href: "/"}, "Home"), " / ", one ? h("a", {href: `/flows/flow/${one.flow_id}`}, flowName(one.flow_id)) : "Flows"),
       h("h1", {class: deployment || flow ? "" : "hidden"}, one ? one.name : flow ? flowName(flow) : "Home"),
       one && about(one),
       !one && deploymentList(),
