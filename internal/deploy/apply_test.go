@@ -27,10 +27,8 @@ if __name__ == "__main__":
 
 // A real client, forked, against a real server: what a redeploy in `up` is.
 func TestDeploymentsAreAppliedFromAWarmInterpreter(t *testing.T) {
+	testenv.Heavy(t)
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("starts a Prefect server")
-	}
 	server := testenv.Prefect(t, testenv.ServerOptions{})
 	for _, client := range []struct {
 		name, python string

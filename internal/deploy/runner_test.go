@@ -56,6 +56,7 @@ threading.Thread(target=lambda: print("thread")).start()
 `
 
 func TestWarmEqualsFresh(t *testing.T) {
+	testenv.Heavy(t)
 	t.Parallel()
 	env := prefect220(t)
 	vars := append(os.Environ(), "PREFECT_API_URL=http://127.0.0.1:9/api", "PYTHONPATH=lib:/nowhere", "PYTHONWARNINGS=default::UserWarning")

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/orionflows/orion/internal/testenv"
 )
 
 // fakes are a Python and a uv that write down each time they are run.
@@ -164,6 +166,7 @@ func poorPython(t *testing.T, refused string) *Manager {
 }
 
 func TestAMachineWithoutTheVenvModuleFetchesUV(t *testing.T) {
+	testenv.Heavy(t)
 	t.Parallel()
 	m := poorPython(t, `*"-m venv"*|*ensurepip*|"-m uv"*`)
 	folder := t.TempDir()
@@ -180,6 +183,7 @@ func TestAMachineWithoutTheVenvModuleFetchesUV(t *testing.T) {
 }
 
 func TestAMachineThatCannotHaveUVUsesVenvAndPip(t *testing.T) {
+	testenv.Heavy(t)
 	t.Parallel()
 	m := poorPython(t, `*--target*|"-m uv"*`)
 	folder := t.TempDir()

@@ -5,16 +5,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-)
 
-// pythonVariable names an interpreter in an environment with prefect 2.20.
-const pythonVariable = "ORION_TEST_PYTHON_220"
+	"github.com/orionflows/orion/internal/testenv"
+)
 
 // oracleCase is one question to testdata/oracle.py.
 type oracleCase struct {
@@ -46,14 +44,8 @@ type oracleAnswer struct {
 // askPrefect answers all cases with one Python process.
 func askPrefect(t *testing.T, cases []oracleCase) []oracleAnswer {
 	t.Helper()
-	python := os.Getenv(pythonVariable)
-	if python == "" {
-		const how = "set " + pythonVariable + " to the python of a virtual environment with prefect 2.20: uv venv --python 3.11 p && uv pip install --python p/bin/python 'prefect==2.20.*'"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(how)
-		}
-		t.Skip(how)
-	}
+	testenv.Heavy(t)
+	python := testenv.Python220(t)
 	var questions bytes.Buffer
 	encoder := json.NewEncoder(&questions)
 	for _, c := range cases {

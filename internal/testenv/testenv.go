@@ -27,6 +27,16 @@ func absent(t testing.TB, what, howToGetIt string) {
 	t.Skipf("%s is absent: %s", what, howToGetIt)
 }
 
+// Heavy leaves a test of more than about ten seconds to test/run.sh, so that
+// `go test ./...` stays quick: it is skipped unless CI=true or
+// ORION_TEST_ALL=1.
+func Heavy(t testing.TB) {
+	t.Helper()
+	if os.Getenv("CI") != "true" && os.Getenv("ORION_TEST_ALL") != "1" {
+		t.Skip("takes long: run test/run.sh for everything, or set ORION_TEST_ALL=1")
+	}
+}
+
 // Root is the folder of the checkout, where go.mod lies.
 func Root(t testing.TB) string {
 	t.Helper()

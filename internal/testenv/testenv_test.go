@@ -29,6 +29,7 @@ func TestPostgresDatabasesAreApart(t *testing.T) {
 }
 
 func TestPrefectServerAnswersAndStops(t *testing.T) {
+	Heavy(t)
 	t.Parallel()
 	s := Prefect(t, ServerOptions{})
 	resp, err := http.Get(s.API() + "/admin/version")

@@ -21,6 +21,7 @@ import (
 // server does: both are asked the same now, and everything they answer and
 // store is compared, but for what is random or a duration.
 func TestStateChangesAsPrefectDecidesThem(t *testing.T) {
+	testenv.Heavy(t)
 	t.Parallel()
 	reference := testenv.Prefect(t, withoutServices())
 	server := reference // Prefect against itself: is the table deterministic?

@@ -35,6 +35,7 @@ var scenarios = []struct {
 }
 
 func TestClients(t *testing.T) {
+	testenv.Heavy(t)
 	t.Parallel()
 	server := testenv.UnderTest(t, testenv.ServerOptions{})
 	scripts, err := filepath.Abs("scenarios")
