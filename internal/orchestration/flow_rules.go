@@ -126,6 +126,11 @@ func pauseFlow(t *Transition) error {
 
 func resumeFlow(t *Transition) error {
 	to := t.proposed
+	// Prefect 2.20 notes the resumption even when this rule refuses it.
+	t.effects.after = func() error {
+		t.flow.EmpiricalPolicy.Resuming = true
+		return nil
+	}
 	if to.Type != orion.Running && to.Type != orion.Scheduled && !to.Type.Final() {
 		t.reject(nil, fmt.Sprintf("This run cannot transition to the %s state from the %s state.", "StateType."+to.Type, "StateType."+t.initial.Type))
 		return nil
@@ -143,11 +148,6 @@ func resumeFlow(t *Transition) error {
 		failed := t.state(orion.Failed)
 		failed.Message = ptr(fmt.Sprintf("The flow was %s and never resumed.", name))
 		t.reject(failed, fmt.Sprintf("The flow run %s has timed out and can no longer resume.", verb))
-		return nil
-	}
-	t.effects.after = func() error {
-		t.flow.EmpiricalPolicy.Resuming = true
-		return nil
 	}
 	return nil
 }

@@ -167,7 +167,7 @@ func (t *Transition) run(rules []Rule) error {
 	final := stateType(t.proposed)
 	for i := len(entered) - 1; i >= 0; i-- {
 		f := entered[i].undo
-		if entered[i].to == final && t.proposed != nil {
+		if entered[i].to == final { // also when the rule itself refused: nothing was written, as it wanted
 			f = entered[i].after
 		}
 		if f != nil {
