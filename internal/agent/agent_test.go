@@ -302,6 +302,39 @@ func TestARunWhoseAgentDiedBeforeItBeganIsOfferedAgain(t *testing.T) {
 	w.await(id, orion.Crashed) // taken by the living one
 }
 
+func TestAnOldAnswerDoesNotRunARunAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	limited := w.deployment("twice", "exit 0")
+	id, other := w.run(limited), w.run(limited)
+	claim := func(id orion.ID) orion.Decision {
+		t.Helper()
+		r, err := w.c.SetFlowRunState(t.Context(), id, orion.StateCreate{Type: orion.Pending}, false, &client.Claim{Owner: "a", For: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Status
+	}
+	var q orion.WorkQueue
+	w.do("GET", "/work_queues/name/q", nil, &q)
+	w.do("PATCH", "/work_queues/"+q.ID.String(), map[string]any{"concurrency_limit": 1}, nil)
+	if d := claim(id); d != orion.Accept {
+		t.Fatalf("the first claim: %s", d)
+	}
+	if d := claim(other); d != orion.Abort {
+		t.Errorf("a claim beyond the queue's limit: %s", d)
+	}
+	if _, err := w.c.SetFlowRunState(t.Context(), id, orion.StateCreate{Type: orion.Completed}, true, nil); err != nil {
+		t.Fatal(err)
+	}
+	if d := claim(id); d != orion.Abort {
+		t.Errorf("a claim of a run that has completed: %s", d)
+	}
+	if d := claim(other); d != orion.Accept {
+		t.Errorf("a claim when the slot is free again: %s", d)
+	}
+}
+
 func TestCodeIsFetchedFromALocalFileSystemBlock(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -21,6 +21,29 @@ func preventDuplicate(t *Transition) error {
 	return nil
 }
 
+// grantClaim is stricter with agents that say who they are than Prefect is with
+// its own: a run is theirs only while it is scheduled, so that an agent which
+// acts on an old answer cannot run a run again that has ended since; and only
+// while queue and pool have a slot, which two agents that asked at the same
+// moment may both have been told of.
+func grantClaim(t *Transition) error {
+	if t.ClaimOwner == "" {
+		return nil
+	}
+	if stateType(t.initial) != orion.Scheduled {
+		t.abort("This run is no longer waiting for an agent.")
+		return nil
+	}
+	if t.flow.WorkQueueID.IsZero() {
+		return nil
+	}
+	free, err := t.tx.FreeSlots(t.flow.WorkQueueID)
+	if err == nil && free == 0 {
+		t.abort("The work queue or pool of this run has no free slot.")
+	}
+	return err
+}
+
 // leaveFlowTerminal guards runs that have ended. Leaving for a live state
 // forgets the pauses of the attempt before.
 func leaveFlowTerminal(t *Transition) error {

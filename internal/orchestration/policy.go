@@ -8,6 +8,7 @@ import "github.com/orionflows/orion"
 // FlowRules decide a flow run's proposed state.
 var FlowRules = []Rule{
 	{"PreventDuplicateTransitions", anyState, anyState, preventDuplicate},
+	{"GrantClaims", anyState, typePending, grantClaim}, // Orion's own: looks at claims only
 	{"HandleFlowTerminalStateTransitions", terminals, anyState, leaveFlowTerminal},
 	{"EnforceCancellingToCancelledTransition", typeCancelled | typeCancelling, anyState &^ typeCancelled, enforceCancelled},
 	{"BypassCancellingFlowRunsWithNoInfra", typeScheduled | typePaused, typeCancelling, bypassCancelling},
