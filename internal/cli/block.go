@@ -16,11 +16,7 @@ func (a *app) blockCmd() *cobra.Command {
 func (a *app) blockLsCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "ls", Short: "List the blocks", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			ds, err := allOf(func(offset int64) (out []orion.BlockDocument, err error) {
 				err = c.Do(cmd.Context(), "POST", "/block_documents/filter", map[string]any{"offset": offset, "sort": "BLOCK_TYPE_AND_NAME_ASC"}, &out)
 				return out, err
@@ -39,7 +35,7 @@ func (a *app) blockLsCmd() *cobra.Command {
 				}
 				p.table([]string{"BLOCK", "UPDATED", "ID"}, rows)
 			})
-		},
+		}),
 	}
 }
 
@@ -54,11 +50,7 @@ func blockRef(d *orion.BlockDocument) string {
 func (a *app) blockTypesCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "types", Short: "List the types of blocks", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			ts, err := allOf(func(offset int64) (out []orion.BlockType, err error) {
 				err = c.Do(cmd.Context(), "POST", "/block_types/filter", orion.Page{Offset: &offset}, &out)
 				return out, err
@@ -73,7 +65,7 @@ func (a *app) blockTypesCmd() *cobra.Command {
 				}
 				p.table([]string{"TYPE", "NAME", "WHAT FOR"}, rows)
 			})
-		},
+		}),
 	}
 }
 

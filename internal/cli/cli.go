@@ -182,6 +182,17 @@ func (a *app) api() (*client.Client, error) {
 	return c, err
 }
 
+// withAPI is the body of a command that talks to the server.
+func (a *app) withAPI(f func(cmd *cobra.Command, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := a.api()
+		if err != nil {
+			return err
+		}
+		return f(cmd, c, args)
+	}
+}
+
 // group is a command that only holds others.
 func group(use, short string, cmds ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short}

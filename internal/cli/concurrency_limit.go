@@ -16,11 +16,7 @@ func (a *app) limitCmd() *cobra.Command {
 func (a *app) limitLsCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "ls", Short: "List the limits", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			ls, err := allOf(func(offset int64) (out []orion.TagLimit, err error) {
 				err = c.Do(cmd.Context(), "POST", "/concurrency_limits/filter", orion.Page{Offset: &offset}, &out)
 				return out, err
@@ -39,7 +35,7 @@ func (a *app) limitLsCmd() *cobra.Command {
 				}
 				p.table([]string{"TAG", "LIMIT", "TAKEN", "UPDATED"}, rows)
 			})
-		},
+		}),
 	}
 }
 

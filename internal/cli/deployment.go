@@ -150,11 +150,7 @@ func (a *app) deploymentLsCmd() *cobra.Command {
 	var flow string
 	cmd := &cobra.Command{
 		Use: "ls", Short: "List the deployments", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			ds, flows, err := a.allDeployments(cmd.Context(), c)
 			if err != nil {
 				return err
@@ -176,7 +172,7 @@ func (a *app) deploymentLsCmd() *cobra.Command {
 				}
 				p.table([]string{"DEPLOYMENT", "SCHEDULE", "QUEUE", "TAGS", "ID"}, rows)
 			})
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&flow, "flow", "", "only those of this flow")
 	return cmd
@@ -214,11 +210,7 @@ func (a *app) completionAPI(_ *cobra.Command) (*client.Client, error) {
 func (a *app) deploymentInspectCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "inspect FLOW/DEPLOYMENT", Short: "Show a deployment", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeDeployments,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			d, name, err := a.deployment(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
@@ -233,7 +225,7 @@ func (a *app) deploymentInspectCmd() *cobra.Command {
 					"Parameters", compact(d.Parameters), "Job variables", compact(d.JobVariables), "Tags", strings.Join(d.Tags, ", "),
 					"Last polled", sometime(d.LastPolled), "Updated", relative(d.Updated))
 			})
-		},
+		}),
 	}
 }
 
@@ -353,11 +345,7 @@ func parameters(whole string, single []string) (orion.JSON, error) {
 func (a *app) deploymentPauseCmd(verb string, paused bool) *cobra.Command {
 	return &cobra.Command{
 		Use: verb + " FLOW/DEPLOYMENT", Short: strings.ToUpper(verb[:1]) + verb[1:] + " a deployment's schedules", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeDeployments,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			d, name, err := a.deployment(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
@@ -367,7 +355,7 @@ func (a *app) deploymentPauseCmd(verb string, paused bool) *cobra.Command {
 			}
 			d.Paused = paused
 			return a.show(d, func(p *printer) { p.line("%s is %sd", name, verb) })
-		},
+		}),
 	}
 }
 
@@ -375,11 +363,7 @@ func (a *app) deploymentDeleteCmd() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "delete FLOW/DEPLOYMENT", Short: "Delete a deployment and its runs that have not started", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeDeployments,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			d, name, err := a.deployment(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
@@ -391,7 +375,7 @@ func (a *app) deploymentDeleteCmd() *cobra.Command {
 				return err
 			}
 			return a.show(map[string]any{"deleted": d.ID}, func(p *printer) { p.line("Deleted %s", name) })
-		},
+		}),
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
@@ -408,11 +392,7 @@ func (a *app) deploymentCreateCmd() *cobra.Command {
 		Long: "Register what one file declares: NAME.deployment.py is run as `python NAME.deployment.py` would be, in the environment of its folder's requirements.txt; flow.py:my_flow becomes a deployment of that flow.",
 		Example: `  orion deployment create projects/shop/load_orders/daily.deployment.py
   orion deployment create projects/shop/load_orders/flow.py:load_orders --name daily -q kubernetes --cron "0 6 * * *" --timezone Europe/Oslo`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			path, function, isFlow := strings.Cut(args[0], ":")
 			if !isFlow && !strings.HasSuffix(path, ".deployment.py") {
 				return usage("%s is no deployment file (NAME.deployment.py); for a flow file name the flow as well: %s:my_flow", path, path)
@@ -467,7 +447,7 @@ func (a *app) deploymentCreateCmd() *cobra.Command {
 				}
 				p.line("%s %s in %s", p.green("✓"), filepath.Base(abs), span(res.Took))
 			})
-		},
+		}),
 	}
 	f := cmd.Flags()
 	f.StringVarP(&name, "name", "n", "", "for a flow: the deployment's name (default \"default\")")

@@ -45,11 +45,7 @@ func (a *app) flowRunLsCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ls", Short: "List the latest runs", Args: cobra.NoArgs,
 		Example: "  orion flow-run ls --state failed --flow \"Load orders\"",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			q := client.Query{Sort: "EXPECTED_START_TIME_DESC", Page: orion.Page{Limit: &limit}}
 			f := &orion.FlowRunFilter{}
 			if len(states) > 0 {
@@ -99,7 +95,7 @@ func (a *app) flowRunLsCmd() *cobra.Command {
 				}
 				p.table([]string{"STATE", "FLOW", "RUN", "START", "TOOK", "ID"}, rows)
 			})
-		},
+		}),
 	}
 	f := cmd.Flags()
 	f.Int64Var(&limit, "limit", 15, "how many, at most 200")
@@ -135,11 +131,7 @@ func flowNames(ctx context.Context, c *client.Client, runs []orion.FlowRun) (map
 func (a *app) flowRunInspectCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "inspect RUN", Short: "Show a run, by its name or id", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			r, err := a.flowRun(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
@@ -171,7 +163,7 @@ func (a *app) flowRunInspectCmd() *cobra.Command {
 				}
 				p.table([]string{"TIME", "STATE", "MESSAGE"}, rows)
 			})
-		},
+		}),
 	}
 }
 
@@ -188,11 +180,7 @@ func (a *app) flowRunLogsCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "logs RUN", Short: "Print a run's logs", Args: cobra.ExactArgs(1),
 		Example: "  orion flow-run logs -f calm-otter",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			r, err := a.flowRun(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
@@ -232,7 +220,7 @@ func (a *app) flowRunLogsCmd() *cobra.Command {
 					p.log(&logs[i])
 				}
 			})
-		},
+		}),
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&follow, "follow", "f", false, "go on until the run ends")
@@ -322,28 +310,20 @@ func (a *app) follow(ctx context.Context, c *client.Client, id orion.ID, judge b
 func (a *app) flowRunCancelCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "cancel RUN", Short: "Cancel a run", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			r, err := a.flowRun(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
 			return a.propose(cmd.Context(), c, r, orion.StateCreate{Type: orion.Cancelling})
-		},
+		}),
 	}
 }
 
 func (a *app) flowRunRetryCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "retry RUN", Short: "Run a run again: with the same parameters, and the results of its tasks that are kept", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			r, err := a.flowRun(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
@@ -356,7 +336,7 @@ func (a *app) flowRunRetryCmd() *cobra.Command {
 			}
 			name := "AwaitingRetry"
 			return a.propose(cmd.Context(), c, r, orion.StateCreate{Type: orion.Scheduled, Name: &name})
-		},
+		}),
 	}
 }
 
@@ -377,11 +357,7 @@ func (a *app) flowRunDeleteCmd() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "delete RUN", Short: "Delete a run with its task runs", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			r, err := a.flowRun(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
@@ -393,7 +369,7 @@ func (a *app) flowRunDeleteCmd() *cobra.Command {
 				return err
 			}
 			return a.show(map[string]any{"deleted": r.ID}, func(p *printer) { p.line("Deleted %s", r.Name) })
-		},
+		}),
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/orionflows/orion/client"
 	"github.com/orionflows/orion/internal/background"
 	"github.com/orionflows/orion/internal/config"
 	"github.com/orionflows/orion/internal/server"
@@ -134,11 +135,7 @@ func (a *app) serverStatusCmd() *cobra.Command {
 		Use:   "status",
 		Short: "Say whether the server answers",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			var version string
 			if err := c.Do(cmd.Context(), "GET", "/admin/version", nil, &version); err != nil {
 				return err
@@ -150,6 +147,6 @@ func (a *app) serverStatusCmd() *cobra.Command {
 			return a.show(map[string]any{"url": c.URL(), "orion": c.IsOrion(), "prefect_version": version}, func(p *printer) {
 				p.line("%s %s", p.green("✓"), fmt.Sprintf("%s answers as %s", c.URL(), kind))
 			})
-		},
+		}),
 	}
 }

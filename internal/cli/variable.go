@@ -16,11 +16,7 @@ func (a *app) variableCmd() *cobra.Command {
 func (a *app) variableLsCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "ls", Short: "List the variables", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			vs, err := allOf(func(offset int64) (out []orion.Variable, err error) {
 				err = c.Do(cmd.Context(), "POST", "/variables/filter", orion.Page{Offset: &offset}, &out)
 				return out, err
@@ -39,7 +35,7 @@ func (a *app) variableLsCmd() *cobra.Command {
 				}
 				p.table([]string{"NAME", "VALUE", "TAGS", "UPDATED"}, rows)
 			})
-		},
+		}),
 	}
 }
 

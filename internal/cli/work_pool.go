@@ -34,11 +34,7 @@ func (a *app) poolCreateCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Make a pool", Args: cobra.ExactArgs(1),
 		Example: "  orion work-pool create local --type process",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			body := orion.WorkPoolCreate{Name: args[0], Type: &typ, IsPaused: &paused}
 			if description != "" {
 				body.Description = &description
@@ -62,7 +58,7 @@ func (a *app) poolCreateCmd() *cobra.Command {
 			return a.show(p, func(w *printer) {
 				w.line("Created the pool %s. Serve it with: orion agent start -p %s", w.bold(p.Name), p.Name)
 			})
-		},
+		}),
 	}
 	f := cmd.Flags()
 	f.StringVarP(&typ, "type", "t", "process", "what its workers start: process, docker, kubernetes, …")
@@ -76,11 +72,7 @@ func (a *app) poolCreateCmd() *cobra.Command {
 func (a *app) poolLsCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "ls", Short: "List the pools", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			ps, err := allOf(func(offset int64) (out []orion.WorkPool, err error) {
 				err = c.Do(cmd.Context(), "POST", "/work_pools/filter", orion.Page{Offset: &offset}, &out)
 				return out, err
@@ -95,7 +87,7 @@ func (a *app) poolLsCmd() *cobra.Command {
 				}
 				w.table([]string{"POOL", "TYPE", "STATUS", "LIMIT", "ID"}, rows)
 			})
-		},
+		}),
 	}
 }
 

@@ -39,11 +39,7 @@ func (a *app) queueCreateCmd(pool *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Make a queue", Args: cobra.ExactArgs(1),
 		Example: "  orion work-queue create kubernetes --limit 10",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			body := orion.WorkQueueCreate{Name: args[0]}
 			if cmd.Flags().Changed("limit") {
 				body.ConcurrencyLimit = &limit
@@ -65,7 +61,7 @@ func (a *app) queueCreateCmd(pool *string) *cobra.Command {
 			return a.show(q, func(p *printer) {
 				p.line("Created the queue %s. Serve it with: orion agent start -q %s", p.bold(q.Name), q.Name)
 			})
-		},
+		}),
 	}
 	cmd.Flags().Int64VarP(&limit, "limit", "l", 0, "how many runs may go on at once")
 	cmd.Flags().Int64Var(&priority, "priority", 1, "1 is served first")
@@ -76,11 +72,7 @@ func (a *app) queueCreateCmd(pool *string) *cobra.Command {
 func (a *app) queueLsCmd(pool *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "ls", Short: "List the queues", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			path := "/work_queues/filter"
 			if *pool != "" {
 				path = client.Path("/work_pools/%s/queues/filter", *pool)
@@ -99,7 +91,7 @@ func (a *app) queueLsCmd(pool *string) *cobra.Command {
 				}
 				p.table([]string{"QUEUE", "POOL", "STATUS", "PRIORITY", "LIMIT", "LAST POLLED", "ID"}, rows)
 			})
-		},
+		}),
 	}
 }
 
@@ -116,11 +108,7 @@ func queueState(p *printer, q *orion.WorkQueue) string {
 func (a *app) queueInspectCmd(pool *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "inspect NAME", Short: "Show a queue", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			q, err := queue(cmd.Context(), c, *pool, args[0])
 			if err != nil {
 				return err
@@ -129,7 +117,7 @@ func (a *app) queueInspectCmd(pool *string) *cobra.Command {
 				p.fields("Queue", p.bold(q.Name), "Pool", value(q.WorkPoolName), "Status", queueState(p, q), "Limit", number(q.ConcurrencyLimit), "Priority", fmt.Sprint(q.Priority),
 					"Last polled", sometime(q.LastPolled), "Description", value(q.Description), "Id", q.ID.String())
 			})
-		},
+		}),
 	}
 }
 
@@ -187,11 +175,7 @@ func (a *app) queuePreviewCmd(pool *string) *cobra.Command {
 	var hours float64
 	cmd := &cobra.Command{
 		Use: "preview NAME", Short: "Show the next runs of a queue", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			q, err := queue(cmd.Context(), c, *pool, args[0])
 			if err != nil {
 				return err
@@ -220,7 +204,7 @@ func (a *app) queuePreviewCmd(pool *string) *cobra.Command {
 				}
 				p.table([]string{"START", "TIME", "FLOW", "RUN", "ID"}, rows)
 			})
-		},
+		}),
 	}
 	cmd.Flags().Float64Var(&hours, "hours", 24, "how far to look ahead")
 	return cmd
@@ -230,11 +214,7 @@ func (a *app) queueDeleteCmd(pool *string) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "delete NAME", Short: "Delete a queue", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.api()
-			if err != nil {
-				return err
-			}
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			q, err := queue(cmd.Context(), c, *pool, args[0])
 			if err != nil {
 				return err
@@ -250,7 +230,7 @@ func (a *app) queueDeleteCmd(pool *string) *cobra.Command {
 				return err
 			}
 			return a.show(map[string]any{"deleted": q.ID}, func(p *printer) { p.line("Deleted %s", q.Name) })
-		},
+		}),
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
