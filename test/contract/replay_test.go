@@ -34,7 +34,18 @@ var recordings = []string{
 // The server answers every recorded request as Prefect did.
 func TestRecordedConversations(t *testing.T) {
 	t.Parallel()
-	server := testenv.UnderTest(t, withoutServices())
+	playAll(t, testenv.UnderTest(t, withoutServices()))
+}
+
+// Orion answers them the same on PostgreSQL.
+func TestRecordedConversationsOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	o := withoutServices()
+	o.DatabaseURL = testenv.Postgres(t)
+	playAll(t, testenv.Orion(t, o))
+}
+
+func playAll(t *testing.T, server *testenv.Server) {
 	r := newReplay(newClient(server))
 	for _, name := range recordings {
 		t.Run(name, func(t *testing.T) {
