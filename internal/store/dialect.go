@@ -15,6 +15,9 @@ type dialect struct {
 	forUpdate string
 	// skipLocked is forUpdate without waiting.
 	skipLocked string
+	// sorted before the term of an ORDER BY says that few rows are to be sorted,
+	// rather than many read in the order of an index.
+	sorted string
 	// contains is a condition that text column a holds the text ?.
 	contains func(column string) string
 	// like is a case-insensitive LIKE with \ as the escape character.
@@ -27,6 +30,7 @@ var sqliteDialect = &dialect{
 		"ID": "BLOB", "TIME": "INTEGER", "JSON": "TEXT", "BOOL": "INTEGER", "INT": "INTEGER", "REAL": "REAL",
 		"SEQ": "INTEGER PRIMARY KEY",
 	},
+	sorted:   "+",
 	contains: func(c string) string { return "instr(" + c + ", ?) > 0" },
 	like:     func(c string) string { return c + ` LIKE ? ESCAPE '\'` },
 }

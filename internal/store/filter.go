@@ -379,3 +379,13 @@ func order(sorts map[string]string, name *string, fallback string) (string, erro
 	}
 	return " ORDER BY " + o, nil
 }
+
+// pageOf is the end of a list's query: it chooses the ids of the page first, so
+// that sorting and skipping touch no more than the columns that they are about,
+// and only the rows of the page are read whole. The arguments are the
+// workspace, those of the condition, the limit and the offset.
+func (tx *Tx) pageOf(table, where, order string) string {
+	by := strings.Replace(order, " ORDER BY ", " ORDER BY "+tx.d.sorted, 1)
+	return " WHERE " + table + ".workspace_id = ? AND " + table + ".id IN (SELECT " + table + ".id FROM " + table +
+		" WHERE " + where + order + " LIMIT ? OFFSET ?)" + by
+}

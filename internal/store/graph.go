@@ -212,10 +212,12 @@ type subflow struct {
 // subflowsOf finds the flow runs that task runs of a flow run stand for.
 func (tx *Tx) subflowsOf(flowRun orion.ID) (map[orion.ID]*subflow, error) {
 	out := map[orion.ID]*subflow{}
+	// IS NOT NULL is what the index of subflows is about; without it SQLite
+	// reads every flow run.
 	err := tx.query(`SELECT f.parent_task_run_id, f.id, flow.name, f.name, COALESCE(f.state_type, ''), f.start_time, f.end_time, f.expected_start_time
-		FROM task_run t JOIN flow_run f ON f.workspace_id = t.workspace_id AND f.parent_task_run_id = t.id
-		JOIN flow ON flow.workspace_id = f.workspace_id AND flow.id = f.flow_id
-		WHERE t.workspace_id = ? AND t.flow_run_id = ?`, []any{tx.ws, flowRun}, func(r *Row) error {
+		FROM flow_run f JOIN flow ON flow.workspace_id = f.workspace_id AND flow.id = f.flow_id
+		WHERE f.workspace_id = ? AND f.parent_task_run_id IS NOT NULL
+			AND f.parent_task_run_id IN (SELECT id FROM task_run WHERE workspace_id = ? AND flow_run_id = ?)`, []any{tx.ws, tx.ws, flowRun}, func(r *Row) error {
 		var parent orion.ID
 		var flow, name string
 		s := &subflow{}

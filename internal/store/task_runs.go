@@ -77,7 +77,7 @@ func (tx *Tx) TaskRuns(f *orion.RunFilters, sort *string, limit, offset int64) (
 		return nil, err
 	}
 	w := tx.taskRunsWhere(f)
-	return list(tx, selectTaskRun+pageOf("task_run", w.sql, o), append([]any{tx.ws}, append(w.args, limit, offset)...), tx.scanTaskRun)
+	return list(tx, selectTaskRun+tx.pageOf("task_run", w.sql, o), append([]any{tx.ws}, append(w.args, limit, offset)...), tx.scanTaskRun)
 }
 
 // TaskRunsOf lists all task runs of a flow run in the order they were expected.

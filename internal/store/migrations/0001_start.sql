@@ -263,7 +263,8 @@ CREATE UNIQUE INDEX flow_run_idempotency ON flow_run (workspace_id, flow_id, ide
 CREATE INDEX flow_run_flow ON flow_run (workspace_id, flow_id, expected_start_time);
 CREATE INDEX flow_run_deployment ON flow_run (workspace_id, deployment_id, expected_start_time) WHERE deployment_id IS NOT NULL;
 CREATE INDEX flow_run_parent ON flow_run (workspace_id, parent_task_run_id) WHERE parent_task_run_id IS NOT NULL;
-CREATE INDEX flow_run_expected ON flow_run (workspace_id, expected_start_time);
+-- Histories and lists by time read this index alone.
+CREATE INDEX flow_run_expected ON flow_run (workspace_id, expected_start_time, start_time, state_type, state_name, state_timestamp, total_run_time, id);
 CREATE INDEX flow_run_started ON flow_run (workspace_id, COALESCE(start_time, expected_start_time));
 CREATE INDEX flow_run_by_state ON flow_run (workspace_id, state_type, expected_start_time);
 CREATE INDEX flow_run_due ON flow_run (workspace_id, next_scheduled_start_time) WHERE state_type = 'SCHEDULED';
