@@ -186,6 +186,7 @@ const steps = {
     assert.ok(await atEnd(), "a running run opens at the end of its log");
     await page.getByRole("button", {name: "Show earlier lines"}).click();
     await see(log.getByText("page 150 of 450 rendered"));
+    assert.ok(!(await atEnd()), "who asks for earlier lines is led to them");
     await page.getByRole("button", {name: "Show earlier lines"}).click();
     await see(log.getByText("page 1 of 450 rendered"));
     const messages = await log.locator(".message").allTextContents();

@@ -52,9 +52,9 @@ export function logs({run, task, level, nameOf, changed, chosen}) {
       return;
     }
     // Lines of several processes may arrive out of order: look back a little,
-    // but not over more than half a page of lines.
+    // but not over more lines than a page has.
     const last = Date.parse(lines.at(-1).timestamp);
-    const back = Math.max(last - 3000, Date.parse(lines[Math.max(0, lines.length - 100)].timestamp));
+    const back = Math.max(last - 10_000, Date.parse(lines[Math.max(0, lines.length - 150)].timestamp));
     const after = {after_: new Date(back).toISOString()};
     for (let n = 0; n < pagesAtOnce; n++) {
       const found = await ask("TIMESTAMP_ASC", after, n * page);
@@ -64,7 +64,7 @@ export function logs({run, task, level, nameOf, changed, chosen}) {
     }
   }
 
-  // earlier brings the page before the first line and keeps the place.
+  // earlier brings the page before the first line, and shows where it ends.
   async function earlier() {
     const mine = turn;
     const first = lines[0].timestamp;
@@ -73,10 +73,10 @@ export function logs({run, task, level, nameOf, changed, chosen}) {
     if (mine !== turn) return;
     older = found.length === page;
     following = false;
-    const below = box.scrollHeight - box.scrollTop;
+    const before = box.scrollHeight;
     add(found);
     unseen = 0;
-    box.scrollTop = box.scrollHeight - below;
+    box.scrollTop = box.scrollHeight - before - box.clientHeight / 2;
     changed();
   }
 

@@ -15,7 +15,7 @@ export function run(id) {
   const view = {title, load, draw, drawn, every, stop, missing: "There is no flow run with this id: it may have been deleted."};
   const query = new URLSearchParams(location.search);
   const taskNames = new Map();
-  let r, states = [], tasks = [], allTasks = 0, badTasks = [], waits = null;
+  let r, states = [], tasks = [], allTasks = 0, badTasks = [], pages = 1, waits = null;
   let task = query.get("task"), known = "", rounds = 0, asking = false;
   const log = logs({
     run: id, task, level: Number(query.get("level")) || 0,
@@ -41,21 +41,31 @@ export function run(id) {
     const needed = changed || !isFinal(r.state_type);
     const [s, t, n, b, w] = await Promise.all([
       changed ? api(`/flow_run_states/?flow_run_id=${encodeURIComponent(id)}`) : states,
-      needed ? filter("task_runs", {...of, sort: "EXPECTED_START_TIME_DESC", limit: pageOfTasks}) : tasks.slice(0, pageOfTasks),
+      needed ? newestTasks() : tasks,
       needed ? api("/task_runs/count", of) : allTasks,
-      changed && isBad(r.state_type) ? filter("task_runs", {...of, task_runs: {state: {type: anyOf("FAILED", "CRASHED")}}, limit: 50}) : badTasks,
+      needed ? filter("task_runs", {...of, task_runs: {state: {type: anyOf("FAILED", "CRASHED")}}, sort: "END_TIME_DESC", limit: 50}) : badTasks,
       changed || rounds++ % 3 === 0 ? waitsFor(r) : waits,
       log.load(),
       names([r]),
     ]);
     known = r.state_id;
     states = s;
-    const shown = new Set(t.map((x) => x.id));
-    tasks = [...t, ...tasks.filter((x) => !shown.has(x.id))];
+    badTasks = b;
+    show(t);
     allTasks = n;
-    badTasks = isBad(r.state_type) ? b : [];
     waits = w;
-    for (const x of [...tasks, ...badTasks]) taskNames.set(x.id, x.name);
+  }
+
+  async function newestTasks() {
+    const offsets = Array.from({length: pages}, (_, i) => i * pageOfTasks);
+    return (await Promise.all(offsets.map((offset) => filter("task_runs", {flow_runs: {id: anyOf(id)}, sort: "EXPECTED_START_TIME_DESC", limit: pageOfTasks, offset})))).flat();
+  }
+
+  // show lists what failed before the rest, which is newest first.
+  function show(list) {
+    const first = new Map([...badTasks, ...list].map((t) => [t.id, t]));
+    tasks = [...first.values()];
+    for (const t of tasks) taskNames.set(t.id, t.name);
     log.named();
   }
 
@@ -117,11 +127,8 @@ export function run(id) {
   });
 
   async function moreTasks() {
-    const next = await filter("task_runs", {flow_runs: {id: anyOf(id)}, sort: "EXPECTED_START_TIME_DESC", limit: pageOfTasks, offset: tasks.length});
-    const shown = new Set(tasks.map((x) => x.id));
-    tasks = [...tasks, ...next.filter((x) => !shown.has(x.id))];
-    for (const x of next) taskNames.set(x.id, x.name);
-    log.named();
+    pages++;
+    show(await newestTasks());
     view.page.redraw();
   }
 
