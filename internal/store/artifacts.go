@@ -61,6 +61,7 @@ func (tx *Tx) Artifacts(f *orion.ArtifactFilter, rf *orion.RunFilters, sort *str
 		return nil, err
 	}
 	w := tx.artifactsWhere(f, rf)
+	o = tx.few(o, fewFlowRuns(rf.FlowRuns) || fewTaskRuns(rf) || (f != nil && !f.Operator.Or() && (picks(f.FlowRunID) || picks(f.TaskRunID) || picks(f.Key))))
 	return list(tx, "SELECT "+artifactColumns+" FROM artifact WHERE "+w.sql+o+" LIMIT ? OFFSET ?", append(w.args, limit, offset), scanArtifact)
 }
 

@@ -45,10 +45,23 @@ func open(t *testing.T, o Options) *Store {
 
 var bg = orion.WithScope(context.Background(), orion.Scope{Workspace: orion.DefaultWorkspace, Actor: "test"})
 
+// inWorkspace is a test whose calls are made in another workspace.
+type inWorkspace struct {
+	testing.TB
+	key int64
+}
+
+func scopeOf(t testing.TB) context.Context {
+	if w, ok := t.(inWorkspace); ok {
+		return orion.WithScope(bg, orion.Scope{Workspace: w.key, Actor: "another"})
+	}
+	return bg
+}
+
 // must runs f in a write transaction that has to succeed.
 func must(t testing.TB, s *Store, f func(tx *Tx) error) {
 	t.Helper()
-	if err := s.Write(bg, f); err != nil {
+	if err := s.Write(scopeOf(t), f); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -63,7 +76,7 @@ func do[T any](t testing.TB, s *Store, f func(tx *Tx) (T, error)) (out T) {
 // ask runs f in a read transaction that has to succeed.
 func ask[T any](t testing.TB, s *Store, f func(tx *Tx) (T, error)) (out T) {
 	t.Helper()
-	if err := s.Read(bg, func(tx *Tx) (err error) { out, err = f(tx); return err }); err != nil {
+	if err := s.Read(scopeOf(t), func(tx *Tx) (err error) { out, err = f(tx); return err }); err != nil {
 		t.Fatal(err)
 	}
 	return out

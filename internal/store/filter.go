@@ -380,12 +380,33 @@ func order(sorts map[string]string, name *string, fallback string) (string, erro
 	return " ORDER BY " + o, nil
 }
 
+// few is an order for a list that its filter makes short: sort what was found
+// rather than walk the whole table in that order.
+func (tx *Tx) few(order string, short bool) string {
+	if !short {
+		return order
+	}
+	return strings.Replace(order, " ORDER BY ", " ORDER BY "+tx.d.sorted, 1)
+}
+
+// picks reports a condition that names the values it wants.
+func picks[T any](c *orion.Cond[T]) bool { return c != nil && c.Any != nil && !c.Operator.Or() }
+
+func fewFlowRuns(f *orion.FlowRunFilter) bool {
+	return f != nil && !f.Operator.Or() && (picks(f.ID) || picks(f.ParentFlowRunID) || picks(f.ParentTaskRunID) || picks(f.IdempotencyKey))
+}
+
+func fewTaskRuns(f *orion.RunFilters) bool {
+	t := f.TaskRuns
+	return fewFlowRuns(f.FlowRuns) || (t != nil && !t.Operator.Or() && (picks(t.ID) || picks(t.FlowRunID)))
+}
+
 // pageOf is the end of a list's query: it chooses the ids of the page first, so
 // that sorting and skipping touch no more than the columns that they are about,
 // and only the rows of the page are read whole. The arguments are the
 // workspace, those of the condition, the limit and the offset.
 func (tx *Tx) pageOf(table, where, order string) string {
-	by := strings.Replace(order, " ORDER BY ", " ORDER BY "+tx.d.sorted, 1)
+	by := tx.few(order, true)
 	return " WHERE " + table + ".workspace_id = ? AND " + table + ".id IN (SELECT " + table + ".id FROM " + table +
 		" WHERE " + where + order + " LIMIT ? OFFSET ?)" + by
 }

@@ -97,7 +97,7 @@ func (tx *Tx) FlowRuns(f *orion.RunFilters, sort *string, limit, offset int64) (
 		return nil, err
 	}
 	w := tx.flowRunsWhere(f)
-	return list(tx, selectFlowRun+tx.pageOf("flow_run", w.sql, o), append([]any{tx.ws}, append(w.args, limit, offset)...), tx.scanFlowRun)
+	return list(tx, selectFlowRun+tx.pageOf("flow_run", w.sql, tx.few(o, fewFlowRuns(f.FlowRuns))), append([]any{tx.ws}, append(w.args, limit, offset)...), tx.scanFlowRun)
 }
 
 // FlowRunsWhere lists the runs that a background service or an agent looks

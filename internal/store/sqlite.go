@@ -115,7 +115,7 @@ func (db *sqliteDB) read(ctx context.Context, f func(conn) error) error {
 	defer func() { db.readers <- c }()
 	if c == nil {
 		var err error
-		c, err = openConn(db.path, sqlite.OpenReadWrite, "PRAGMA query_only=ON", "PRAGMA busy_timeout=10000", "PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-4000")
+		c, err = openConn(db.path, sqlite.OpenReadWrite, "PRAGMA query_only=ON", "PRAGMA busy_timeout=10000", "PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-4000", "PRAGMA mmap_size=1073741824")
 		if err != nil {
 			return openError(db.path, err)
 		}

@@ -53,6 +53,7 @@ type Store struct {
 	seal *secret.Sealer
 
 	builtIn BuiltIn
+	closing sync.Once
 }
 
 // backend is a database that runs transactions.
@@ -134,13 +135,16 @@ func (s *Store) openSeal(ctx context.Context, o Options) error {
 	return nil
 }
 
-// Close ends the writers after what is queued, and closes the files.
-func (s *Store) Close() error {
-	s.hub.close()
-	err := s.main.close()
-	if s.logs != nil && s.logs != s.main {
-		err = errors.Join(err, s.logs.close())
-	}
+// Close ends the writers after what is queued, and closes the files. Closing
+// again does nothing.
+func (s *Store) Close() (err error) {
+	s.closing.Do(func() {
+		s.hub.close()
+		err = s.main.close()
+		if s.logs != nil && s.logs != s.main {
+			err = errors.Join(err, s.logs.close())
+		}
+	})
 	return err
 }
 

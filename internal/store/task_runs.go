@@ -77,12 +77,12 @@ func (tx *Tx) TaskRuns(f *orion.RunFilters, sort *string, limit, offset int64) (
 		return nil, err
 	}
 	w := tx.taskRunsWhere(f)
-	return list(tx, selectTaskRun+tx.pageOf("task_run", w.sql, o), append([]any{tx.ws}, append(w.args, limit, offset)...), tx.scanTaskRun)
+	return list(tx, selectTaskRun+tx.pageOf("task_run", w.sql, tx.few(o, fewTaskRuns(f))), append([]any{tx.ws}, append(w.args, limit, offset)...), tx.scanTaskRun)
 }
 
 // TaskRunsOf lists all task runs of a flow run in the order they were expected.
 func (tx *Tx) TaskRunsOf(flowRun orion.ID) ([]*orion.TaskRun, error) {
-	return list(tx, selectTaskRun+" WHERE task_run.workspace_id = ? AND task_run.flow_run_id = ? ORDER BY task_run.expected_start_time, task_run.id",
+	return list(tx, selectTaskRun+" WHERE task_run.workspace_id = ? AND task_run.flow_run_id = ?"+tx.few(" ORDER BY task_run.expected_start_time, task_run.id", true),
 		[]any{tx.ws, flowRun}, tx.scanTaskRun)
 }
 

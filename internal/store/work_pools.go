@@ -74,7 +74,11 @@ func (tx *Tx) EnsureAgentPool() (*orion.WorkPool, error) {
 	if p != nil || err != nil {
 		return p, err
 	}
-	return tx.CreateWorkPool(&orion.WorkPoolCreate{Name: orion.DefaultAgentPool})
+	p, err = tx.CreateWorkPool(&orion.WorkPoolCreate{Name: orion.DefaultAgentPool})
+	if orion.KindOf(err) == orion.Conflict { // somebody made it at the same moment
+		return tx.WorkPool(orion.DefaultAgentPool)
+	}
+	return p, err
 }
 
 // UpdateWorkPool patches a pool and reports whether it exists. Pausing and

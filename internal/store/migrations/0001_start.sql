@@ -263,10 +263,11 @@ CREATE UNIQUE INDEX flow_run_idempotency ON flow_run (workspace_id, flow_id, ide
 CREATE INDEX flow_run_flow ON flow_run (workspace_id, flow_id, expected_start_time);
 CREATE INDEX flow_run_deployment ON flow_run (workspace_id, deployment_id, expected_start_time) WHERE deployment_id IS NOT NULL;
 CREATE INDEX flow_run_parent ON flow_run (workspace_id, parent_task_run_id) WHERE parent_task_run_id IS NOT NULL;
--- Histories and lists by time read this index alone.
+-- Lists by time choose their page from this index alone; histories read only
+-- flow_run_by_state, or this one on PostgreSQL.
 CREATE INDEX flow_run_expected ON flow_run (workspace_id, expected_start_time, start_time, state_type, state_name, state_timestamp, total_run_time, id);
 CREATE INDEX flow_run_started ON flow_run (workspace_id, COALESCE(start_time, expected_start_time));
-CREATE INDEX flow_run_by_state ON flow_run (workspace_id, state_type, expected_start_time);
+CREATE INDEX flow_run_by_state ON flow_run (workspace_id, state_type, state_name, expected_start_time, start_time, state_timestamp, total_run_time);
 CREATE INDEX flow_run_due ON flow_run (workspace_id, next_scheduled_start_time) WHERE state_type = 'SCHEDULED';
 CREATE INDEX flow_run_due_queue ON flow_run (workspace_id, work_queue_id, next_scheduled_start_time) WHERE state_type = 'SCHEDULED';
 
