@@ -5,7 +5,8 @@ test process and reach into its database. This plugin gives the same names to
 fixtures that go through the API alone, written for this purpose. What cannot
 be done through the API is listed, with its reason, in excluded.txt.
 
-UPSTREAM_API_URL names the server.
+UPSTREAM_API_URL names the server; or several, of which each worker of
+pytest-xdist empties its own.
 """
 
 import asyncio
@@ -14,12 +15,14 @@ import tempfile
 import uuid
 from pathlib import Path
 
-API = os.environ["UPSTREAM_API_URL"]
-HOME = Path(tempfile.mkdtemp(prefix="upstream-home-"))
+SERVERS = os.environ["UPSTREAM_API_URL"].split()
+API = SERVERS[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % len(SERVERS)]
+HOME = Path(tempfile.mkdtemp(prefix="home-", dir=os.getcwd()))
 
-# Before anything of Prefect is imported, and for the children that tests start.
+# Before anything of Prefect is imported, and for the children that tests start. The API's URL is in a profile, since
+# tests say what a profile gives, and the environment would win over it.
+(HOME / "profiles.toml").write_text(f'active = "upstream"\n\n[profiles.upstream]\nPREFECT_API_URL = "{API}"\n')
 os.environ.update(
-    PREFECT_API_URL=API,
     PREFECT_HOME=str(HOME),
     PREFECT_PROFILES_PATH=str(HOME / "profiles.toml"),
     PREFECT_LOCAL_STORAGE_PATH=str(HOME / "storage"),
@@ -102,6 +105,20 @@ def cleared_database():
             break
         answer = httpx.post(f"{API}/admin/database/clear", json={"confirm": True}, timeout=60)
     answer.raise_for_status()
+
+
+@pytest.fixture(autouse=True)
+def forgotten_types():
+    """Tests define types of the same name, and flows of the same name: each begins without those of the others."""
+    from prefect.context import PrefectObjectRegistry
+    from prefect.utilities import dispatch
+
+    before = {base: dict(types) for base, types in dispatch._TYPE_REGISTRIES.items()}
+    with PrefectObjectRegistry():
+        yield
+    for base, types in dispatch._TYPE_REGISTRIES.items():
+        types.clear()
+        types.update(before.get(base, {}))
 
 
 @pytest.fixture(autouse=True)
