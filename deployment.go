@@ -81,10 +81,11 @@ func (c *DeploymentCreate) Validate() error {
 	if c.FlowID.IsZero() {
 		return Required("flow_id")
 	}
-	return validSchedules(c.Schedule, c.Schedules)
+	return validSchedules(&c.Schedule, c.Schedules)
 }
 
-func validSchedules(one Opt[Schedule], many Opt[[]DeploymentScheduleCreate]) error {
+// validSchedules fills the defaults of the schedules, too.
+func validSchedules(one *Opt[Schedule], many Opt[[]DeploymentScheduleCreate]) error {
 	if one.Has() {
 		if err := one.V.Validate(); err != nil {
 			return err
@@ -125,7 +126,7 @@ type DeploymentUpdate struct {
 }
 
 // Validate checks each schedule's form.
-func (u *DeploymentUpdate) Validate() error { return validSchedules(u.Schedule, u.Schedules) }
+func (u *DeploymentUpdate) Validate() error { return validSchedules(&u.Schedule, u.Schedules) }
 
 // DeploymentFlowRunCreate starts a run of a deployment.
 type DeploymentFlowRunCreate struct {
