@@ -113,8 +113,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := context.WithValue(r.Context(), clientKey{}, client)
 	ctx = orion.WithScope(ctx, orion.Scope{Workspace: orion.DefaultWorkspace, Actor: "anonymous"})
 	if rt.raw != nil {
-		status = http.StatusOK
 		rt.raw(w, r.WithContext(ctx), params)
+		status = http.StatusOK
 		return
 	}
 	in, body, err := rt.h.decode(r, params)

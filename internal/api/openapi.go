@@ -27,7 +27,7 @@ func openAPI(table []*route, version string) []byte {
 			"tags":        []string{split(r.path)[0]},
 			"responses":   g.responses(r, out),
 		}
-		if ps := parameters(in); len(ps) > 0 {
+		if ps := parameters(r, in); len(ps) > 0 {
 			op["parameters"] = ps
 		}
 		if f, ok := in.FieldByName("Body"); ok {
@@ -60,7 +60,15 @@ func operationID(r *route) string {
 	return strings.ReplaceAll(s, "-", "_")
 }
 
-func parameters(in reflect.Type) (out []object) {
+func parameters(r *route, in reflect.Type) (out []object) {
+	declared := map[string]bool{}
+	defer func() { // a handler may do without what its path names
+		for _, s := range split(r.path) {
+			if name := strings.Trim(s, "{}"); name != s && !declared[name] {
+				out = append(out, object{"name": name, "in": "path", "required": true, "schema": object{"type": "string"}})
+			}
+		}
+	}()
 	for _, f := range reflect.VisibleFields(in) {
 		where, name := "", ""
 		for _, w := range []string{"path", "query", "header"} {
@@ -71,6 +79,7 @@ func parameters(in reflect.Type) (out []object) {
 		if name == "" {
 			continue
 		}
+		declared[name] = where == "path" || declared[name]
 		schema := object{"type": "string"}
 		switch f.Type {
 		case reflect.TypeFor[orion.ID]():
@@ -105,6 +114,10 @@ func (g *schemas) responses(r *route, out reflect.Type) object {
 		rs["200"], rs["201"] = body(), body()
 	case out == reflect.TypeFor[plainText]():
 		rs["200"] = object{"description": "Done", "content": object{"text/plain": object{}}}
+	case out == reflect.TypeFor[verdict]():
+		rs["204"] = object{"description": "Done"}
+	case r.status == 0:
+		rs["200"], rs["201"] = body(), body()
 	default:
 		rs[strconv.Itoa(r.status)] = body()
 	}
@@ -191,6 +204,9 @@ func (g *schemas) collect(t reflect.Type, props object) {
 		f := t.Field(i)
 		tag := f.Tag.Get("json")
 		if f.Anonymous && tag == "" {
+			if f.Type.Kind() == reflect.Pointer {
+				f.Type = f.Type.Elem()
+			}
 			g.collect(f.Type, props)
 			continue
 		}
