@@ -96,7 +96,7 @@ func (s *subject) command() *exec.Cmd {
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.home, "TMPDIR=" + s.dir, "LC_ALL=C.UTF-8"}
 	port := strconv.Itoa(s.port)
 	if s.prefect {
-		cmd = exec.Command(s.python, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port)
+		cmd = exec.Command(filepath.Join(filepath.Dir(s.python), "prefect"), "server", "start", "--host", "127.0.0.1", "--port", port)
 		env = append(env, "PREFECT_HOME="+s.home, "PREFECT_SERVER_ANALYTICS_ENABLED=false", "PREFECT_LOGGING_SERVER_LEVEL=ERROR",
 			"PREFECT_API_URL=http://127.0.0.1:"+port+"/api", "DO_NOT_TRACK=1")
 		if s.pg != nil {

@@ -117,8 +117,8 @@ func (tx *Tx) SchedulableDeployments(after orion.ID, limit int64) ([]orion.Deplo
 		more = " AND deployment.id > ?"
 		args = append(args, after)
 	}
-	return tx.deployments(`deployment.workspace_id = ? AND NOT deployment.paused`+more+` AND deployment.id IN
-		(SELECT deployment_id FROM deployment_schedule s WHERE s.workspace_id = deployment.workspace_id AND s.active)
+	return tx.deployments(`deployment.workspace_id = ? AND NOT deployment.paused`+more+` AND EXISTS
+		(SELECT 1 FROM deployment_schedule s WHERE s.workspace_id = deployment.workspace_id AND s.deployment_id = deployment.id AND s.active)
 		ORDER BY deployment.id LIMIT ?`, append(args, limit)...)
 }
 
@@ -292,7 +292,7 @@ func (tx *Tx) SetPaused(id orion.ID, paused bool) (bool, error) {
 
 // DeleteDeployment removes a deployment and its runs that have not started.
 func (tx *Tx) DeleteDeployment(id orion.ID) (bool, error) {
-	if _, err := tx.exec("DELETE FROM flow_run WHERE workspace_id = ? AND deployment_id = ? AND state_type = 'SCHEDULED'", tx.ws, id); err != nil {
+	if _, err := tx.exec("DELETE FROM flow_run WHERE workspace_id = ? AND deployment_id = ? AND "+scheduledOfDeployment, tx.ws, id); err != nil {
 		return false, err
 	}
 	ok, err := tx.deleteByID("deployment", id)
@@ -306,9 +306,13 @@ func (tx *Tx) DeleteDeployment(id orion.ID) (bool, error) {
 // DeleteAutoScheduled removes the runs that the scheduler made for a
 // deployment and that have not started.
 func (tx *Tx) DeleteAutoScheduled(deployment orion.ID) error {
-	_, err := tx.exec("DELETE FROM flow_run WHERE workspace_id = ? AND deployment_id = ? AND auto_scheduled AND state_type = 'SCHEDULED'", tx.ws, deployment)
+	_, err := tx.exec("DELETE FROM flow_run WHERE workspace_id = ? AND deployment_id = ? AND auto_scheduled AND "+scheduledOfDeployment, tx.ws, deployment)
 	return err
 }
+
+// scheduledOfDeployment is state_type = 'SCHEDULED', said so that SQLite looks
+// among the runs of the deployment rather than among all that are scheduled.
+const scheduledOfDeployment = "state_type || '' = 'SCHEDULED'"
 
 // ScheduledAhead counts the runs the scheduler has made for a deployment from
 // now on, and tells when the last one starts.
