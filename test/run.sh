@@ -25,7 +25,7 @@ go vet ./...
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 say "the program"
-go build -trimpath -ldflags "-s -w" -o "$work/orion" ./cmd/orion
+go build -ldflags "-s -w" -o "$work/orion" ./cmd/orion
 ls -l "$work/orion" | awk '{print $5 " bytes"}'
 export ORION_TEST_BINARY=$work/orion
 
