@@ -13,7 +13,7 @@ const flowRunColumns = `flow_run.id, flow_run.created, flow_run.updated, flow_ru
 	flow_run.job_variables, flow_run.claim_owner, flow_run.claim_expires`
 
 const flowRunFrom = ` FROM flow_run
-	LEFT JOIN flow_run_state s ON s.workspace_id = flow_run.workspace_id AND s.id = flow_run.state_id`
+	LEFT JOIN flow_run_state s ON s.workspace_id = flow_run.workspace_id AND s.run_id = flow_run.id AND s.id = flow_run.state_id`
 
 // flowRunPool answers which pool a run's queue belongs to.
 const flowRunPool = `, (SELECT q.work_pool_id FROM work_queue q WHERE q.workspace_id = flow_run.workspace_id AND q.id = flow_run.work_queue_id),

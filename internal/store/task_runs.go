@@ -11,7 +11,7 @@ const taskRunColumns = `task_run.id, task_run.created, task_run.updated, task_ru
 	task_run.start_time, task_run.end_time, task_run.total_run_time`
 
 const selectTaskRun = "SELECT " + taskRunColumns + ", " + stateColumns + ` FROM task_run
-	LEFT JOIN task_run_state s ON s.workspace_id = task_run.workspace_id AND s.id = task_run.state_id`
+	LEFT JOIN task_run_state s ON s.workspace_id = task_run.workspace_id AND s.run_id = task_run.id AND s.id = task_run.state_id`
 
 func (tx *Tx) scanTaskRun(r *Row) (*orion.TaskRun, error) {
 	var t orion.TaskRun

@@ -292,10 +292,10 @@ CREATE TABLE flow_run_state (
   details            JSON NOT NULL,
   data               JSON,
   result_artifact_id ID,
-  PRIMARY KEY (workspace_id, id),
+  PRIMARY KEY (workspace_id, run_id, id),
   FOREIGN KEY (workspace_id, run_id) REFERENCES flow_run (workspace_id, id) ON DELETE CASCADE
 ) WITHOUT ROWID;
-CREATE INDEX flow_run_state_run ON flow_run_state (workspace_id, run_id, timestamp);
+CREATE UNIQUE INDEX flow_run_state_id ON flow_run_state (workspace_id, id);
 
 CREATE TABLE flow_run_input (
   workspace_id INT NOT NULL,
@@ -368,10 +368,10 @@ CREATE TABLE task_run_state (
   details            JSON NOT NULL,
   data               JSON,
   result_artifact_id ID,
-  PRIMARY KEY (workspace_id, id),
+  PRIMARY KEY (workspace_id, run_id, id),
   FOREIGN KEY (workspace_id, run_id) REFERENCES task_run (workspace_id, id) ON DELETE CASCADE
 ) WITHOUT ROWID;
-CREATE INDEX task_run_state_run ON task_run_state (workspace_id, run_id, timestamp);
+CREATE UNIQUE INDEX task_run_state_id ON task_run_state (workspace_id, id);
 
 -- Results that later task runs with the same cache key may reuse. The state is
 -- kept here as it was, so that deleting the run does not empty the cache.
