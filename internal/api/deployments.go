@@ -37,10 +37,11 @@ func (a *API) createDeployment(ctx context.Context, in struct{ Body orion.Deploy
 }
 
 // scheduleSoon makes a deployment's coming runs at once, in the transaction
-// that changed it, unless the scheduler is switched off.
+// that changed it. Where the scheduler is switched off, a replica that has one
+// is told, which then looks through all deployments.
 func (a *API) scheduleSoon(tx *store.Tx, d *orion.Deployment) error {
-	tx.Notify(store.TopicDeployment)
 	if !a.o.Schedule {
+		tx.Notify(store.TopicDeployment)
 		return nil
 	}
 	_, err := orchestration.ScheduleDeployment(tx, d, orchestration.DefaultWindow(tx.Now()))
