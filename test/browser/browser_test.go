@@ -23,6 +23,7 @@ import (
 )
 
 func TestJourney(t *testing.T) {
+	testenv.Heavy(t)
 	t.Parallel()
 	modules := nodeModules(t)
 	chromium := program(t, "Chromium", "ORION_TEST_CHROMIUM", "chromium", "chromium-browser", "google-chrome")
