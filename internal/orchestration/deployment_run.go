@@ -12,7 +12,7 @@ import (
 // deployment's own.
 func CreateDeploymentRun(tx *store.Tx, d *orion.Deployment, c *orion.DeploymentFlowRunCreate) (*orion.FlowRun, bool, error) {
 	run := &orion.FlowRun{FlowID: d.FlowID, DeploymentID: d.ID, DeploymentVersion: d.Version,
-		Parameters: overlay(d.Parameters, c.Parameters), Context: c.Context, IdempotencyKey: c.IdempotencyKey,
+		Parameters: Overlay(d.Parameters, c.Parameters), Context: c.Context, IdempotencyKey: c.IdempotencyKey,
 		ParentTaskRunID: c.ParentTaskRunID, InfrastructureDocumentID: d.InfrastructureDocumentID,
 		WorkQueueID: d.WorkQueueID, WorkQueueName: d.WorkQueueName, Labels: c.Labels}
 	if !c.InfrastructureDocumentID.IsZero() {

@@ -375,6 +375,3 @@ func CheckJobVariables(template, variables orion.JSON) error {
 	}
 	return &orion.Error{Kind: orion.Invalid, Message: fmt.Sprintf("Validation failed for field '%s'. Failure reason: %s", errs[0].Property, errs[0].Errors[0])}
 }
-
-// Overlay is a JSON object with the keys of another on top.
-func Overlay(base, top orion.JSON) orion.JSON { return overlay(base, top) }

@@ -118,7 +118,7 @@ func scheduleRun(tx *store.Tx, d *orion.Deployment, s *orion.DeploymentSchedule,
 	t := orion.At(at)
 	params := d.Parameters
 	if !orion.IsNull(s.Parameters) {
-		params = overlay(d.Parameters, s.Parameters)
+		params = Overlay(d.Parameters, s.Parameters)
 	}
 	run := &orion.FlowRun{
 		ID: orion.NewID(), Name: slug(nil), FlowID: d.FlowID, DeploymentID: d.ID, DeploymentVersion: d.Version,
@@ -143,8 +143,8 @@ func isoTime(t time.Time) string {
 	return t.Format("2006-01-02T15:04:05.000000-07:00")
 }
 
-// overlay is a JSON object with the keys of another on top.
-func overlay(base, top orion.JSON) orion.JSON {
+// Overlay is a JSON object with the keys of another on top.
+func Overlay(base, top orion.JSON) orion.JSON {
 	var a, b map[string]orion.JSON
 	if orion.Decode(orion.ObjectOr(base), &a) != nil || orion.Decode(orion.ObjectOr(top), &b) != nil {
 		return orion.ObjectOr(base)
