@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -40,6 +41,9 @@ type Options struct {
 	Schedule bool
 	// Stopping is closed when the server stops, so that polls which wait end.
 	Stopping <-chan struct{}
+	// BundleHash reads a bundle's archive to its end, checks it, and answers the
+	// bundle's hash.
+	BundleHash func(archive io.Reader) (string, error)
 	// Settings is what GET /admin/settings answers, without secrets.
 	Settings map[string]any
 }
@@ -94,7 +98,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusOK
 		return
 	}
-	path := strings.TrimPrefix(r.URL.EscapedPath(), "/api")
+	path, scope := scoped(strings.TrimPrefix(r.URL.EscapedPath(), "/api"))
 	rt, params, found := a.routes.match(r.Method, path)
 	if rt == nil {
 		status = http.StatusNotFound
@@ -112,6 +116,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx := context.WithValue(r.Context(), clientKey{}, client)
 	ctx = orion.WithScope(ctx, orion.Scope{Workspace: orion.DefaultWorkspace, Actor: "anonymous"})
+	if scope != nil {
+		ctx = context.WithValue(ctx, runScopeKey{}, scope)
+	}
 	if rt.raw != nil {
 		rt.raw(w, r.WithContext(ctx), params)
 		status = http.StatusOK

@@ -82,7 +82,13 @@ func (a *API) checkDeploymentBlocks(tx *store.Tx, storage, infrastructure orion.
 }
 
 func (a *API) readDeployment(ctx context.Context, in byID) (*orion.Deployment, error) {
-	return one(ctx, a, "Deployment", func(tx *store.Tx) (*orion.Deployment, error) { return tx.Deployment(in.ID) })
+	return one(ctx, a, "Deployment", func(tx *store.Tx) (*orion.Deployment, error) {
+		d, err := tx.Deployment(in.ID)
+		if scope, ok := ctx.Value(runScopeKey{}).(*runScope); ok && d != nil && err == nil {
+			err = scope.seenBy(tx, d)
+		}
+		return d, err
+	})
 }
 
 func (a *API) readDeploymentByName(ctx context.Context, in struct {

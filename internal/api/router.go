@@ -15,6 +15,9 @@ type route struct {
 	raw func(http.ResponseWriter, *http.Request, []string)
 	// open routes are answered whatever protocol version the client claims.
 	open bool
+	// alone routes cannot be part of a batch: they wait, or are a transaction
+	// of their own.
+	alone bool
 
 	segments []string
 }

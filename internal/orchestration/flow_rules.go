@@ -98,6 +98,20 @@ func (t *Transition) state(typ orion.StateType) *orion.State {
 	return (&orion.StateCreate{Type: typ}).State(t.now)
 }
 
+// keepPinned leaves a run that was made for a certain version of its code to
+// Orion's agents, as long as the deployment runs another: who reads the
+// deployment alone would run that.
+func keepPinned(t *Transition) error {
+	if t.ClaimOwner != "" || t.flow.DeploymentID.IsZero() {
+		return nil
+	}
+	v, err := t.tx.PinnedElsewhere(t.flow.ID)
+	if v != 0 {
+		t.abort(fmt.Sprintf("This run is to run version %d of its deployment, which is not the current one. Only Orion's own agents can do that.", v))
+	}
+	return err
+}
+
 // preventPending is what makes two agents on one queue safe.
 func preventPending(t *Transition) error {
 	t.abort(fmt.Sprintf("This run is in a %s state and cannot transition to a PENDING state.", t.initial.Type))

@@ -8,7 +8,8 @@ import "github.com/orionflows/orion"
 // FlowRules decide a flow run's proposed state.
 var FlowRules = []Rule{
 	{"PreventDuplicateTransitions", anyState, anyState, preventDuplicate},
-	{"GrantClaims", anyState, typePending, grantClaim}, // Orion's own: looks at claims only
+	{"GrantClaims", anyState, typePending, grantClaim},    // Orion's own: looks at claims only
+	{"KeepPinnedCode", anyState, typePending, keepPinned}, // Orion's own: looks at runs made for a certain version only
 	{"HandleFlowTerminalStateTransitions", terminals, anyState, leaveFlowTerminal},
 	{"EnforceCancellingToCancelledTransition", typeCancelled | typeCancelling, anyState &^ typeCancelled, enforceCancelled},
 	{"BypassCancellingFlowRunsWithNoInfra", typeScheduled | typePaused, typeCancelling, bypassCancelling},

@@ -242,6 +242,9 @@ func (t *Transition) enteredFlowState() error {
 			return err
 		}
 	}
+	if err := t.noteCode(); err != nil {
+		return err
+	}
 	switch t.proposed.Type {
 	case orion.Scheduled:
 		t.tx.Notify(store.TopicScheduled)
@@ -250,6 +253,21 @@ func (t *Transition) enteredFlowState() error {
 	case orion.Pending, orion.Running:
 	default: // a slot of a queue may have become free
 		t.tx.Notify(store.TopicScheduled)
+	}
+	return nil
+}
+
+// noteCode records which version of its deployment a run takes. One of Orion's
+// agents, which claims the run, fetches that version. Others read the deployment
+// at some time before the run begins.
+func (t *Transition) noteCode() error {
+	switch {
+	case t.flow.DeploymentID.IsZero():
+		return nil
+	case t.proposed.Type == orion.Pending:
+		return t.tx.NoteVersion(t.flow, t.ClaimOwner != "")
+	case t.proposed.Type == orion.Running && stateType(t.initial) == orion.Pending:
+		return t.tx.SettleVersion(t.flow)
 	}
 	return nil
 }

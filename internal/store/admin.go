@@ -18,7 +18,7 @@ func (s *Store) Ping(ctx context.Context) error {
 var tables = []string{
 	"notification_policy", "saved_search", "artifact_collection", "artifact", "variable", "concurrency_limit",
 	"tag_slot", "tag_limit", "task_run_cache", "task_run_state", "task_run_tag", "task_run", "flow_run_input",
-	"flow_run_state", "flow_run_tag", "flow_run", "deployment_schedule", "deployment", "block_document_reference",
+	"flow_run_state", "flow_run_tag", "flow_run", "deployment_schedule", "deployment_version", "deployment", "bundle_piece", "bundle", "block_document_reference",
 	"block_document", "block_schema", "block_type", "worker", "work_queue", "work_pool", "flow", "configuration",
 }
 

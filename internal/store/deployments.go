@@ -162,6 +162,7 @@ func (tx *Tx) UpsertDeployment(c *orion.DeploymentCreate, queue *orion.WorkQueue
 		}
 		p.set("declared_paused", paused.V)
 	}
+	p.set("version_id", nil) // who deploys in another way leaves the versions; AddVersion comes after this
 	setOpt(p, "version", c.Version)
 	setOpt(p, "description", c.Description)
 	if c.Parameters.Set {
@@ -298,6 +299,9 @@ func (tx *Tx) DeleteDeployment(id orion.ID) (bool, error) {
 	ok, err := tx.deleteByID("deployment", id)
 	if err != nil || !ok {
 		return ok, err
+	}
+	if err := tx.dropVersions(id); err != nil {
+		return false, err
 	}
 	_, err = tx.exec("UPDATE flow_run SET deployment_id = NULL WHERE workspace_id = ? AND deployment_id = ?", tx.ws, id)
 	return true, err

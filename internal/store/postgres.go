@@ -163,6 +163,8 @@ func pgArgs(args []any) ([]any, error) {
 			var id [16]byte
 			copy(id[:], b)
 			v = id
+		case octets:
+			v = []byte(b)
 		case string:
 			v = pgText(b)
 		}

@@ -19,6 +19,9 @@ type Row struct {
 // jsonDest marks a destination that a JSON column is decoded into.
 type jsonDest struct{ v any }
 
+// octets are the value of a BYTES column.
+type octets []byte
+
 // asJSON scans a JSON column into v.
 func asJSON(v any) jsonDest { return jsonDest{v} }
 
@@ -83,6 +86,8 @@ func scanSQLite(s *sqlite.Stmt, i int, dest any) error {
 		} else {
 			*d = columnBytes(s, i)
 		}
+	case *octets:
+		*d = columnBytes(s, i)
 	case jsonDest:
 		if !null {
 			return orion.Decode(columnBytes(s, i), d.v)
@@ -142,6 +147,8 @@ func scanPostgres(raw []byte, dest any) error {
 		if raw != nil {
 			*d = append(orion.JSON{}, raw...)
 		}
+	case *octets:
+		*d = append(octets{}, raw...)
 	case jsonDest:
 		if raw != nil {
 			return orion.Decode(raw, d.v)
@@ -167,10 +174,10 @@ func pgInt(raw []byte) int64 {
 }
 
 // bindValue turns an argument into one of: nil, int64, float64, bool, string,
-// []byte (an id).
+// []byte (an id), octets.
 func bindValue(a any) (any, error) {
 	switch v := a.(type) {
-	case nil, int64, float64, bool, string:
+	case nil, int64, float64, bool, string, octets:
 		return v, nil
 	case orion.ID:
 		if v.IsZero() {

@@ -283,6 +283,8 @@ func (c *sqliteConn) prepare(sql string, args []any) (*sqlite.Stmt, error) {
 			s.BindText(i+1, v)
 		case []byte:
 			s.BindBytes(i+1, v)
+		case octets:
+			s.BindBytes(i+1, v)
 		}
 	}
 	return s, nil

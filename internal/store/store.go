@@ -163,9 +163,26 @@ type Tx struct {
 	now   orion.Time
 }
 
+type joinKey struct{}
+
+// Join returns a context whose reads and writes are part of the transaction:
+// they see what it wrote, and are committed or not together with it. It serves
+// only within the function that was given tx.
+func (tx *Tx) Join(ctx context.Context) context.Context {
+	return context.WithValue(ctx, joinKey{}, tx)
+}
+
+func joinedTx(ctx context.Context) *Tx {
+	tx, _ := ctx.Value(joinKey{}).(*Tx)
+	return tx
+}
+
 // Read runs f on a consistent view (on PostgreSQL each statement has its own).
 // Reads never wait for the writer.
 func (s *Store) Read(ctx context.Context, f func(*Tx) error) error {
+	if tx := joinedTx(ctx); tx != nil {
+		return f(tx)
+	}
 	sc := orion.ScopeOf(ctx)
 	return s.main.read(ctx, func(c conn) error {
 		return f(&Tx{ctx: ctx, c: c, d: s.d, s: s, ws: sc.Workspace, actor: sc.Actor, now: orion.Now()})
@@ -177,6 +194,9 @@ func (s *Store) Read(ctx context.Context, f func(*Tx) error) error {
 // network, and may run again: what must happen once goes through
 // [Tx.OnCommit].
 func (s *Store) Write(ctx context.Context, f func(*Tx) error) error {
+	if tx := joinedTx(ctx); tx != nil {
+		return f(tx)
+	}
 	return s.main.write(ctx, s.bind(f), orion.ScopeOf(ctx))
 }
 
