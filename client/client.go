@@ -124,13 +124,26 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, hs ..
 			return err
 		}
 	}
+	return c.retried(ctx, func() (retry, error) { return c.once(ctx, method, path, body, out, hs) })
+}
+
+// retry says after what time a request may be sent again.
+type retry time.Duration
+
+const (
+	again retry = 0  // after a time of the sender's choice
+	never retry = -1 // it was answered
+)
+
+// retried sends until it succeeds or there is no use in it.
+func (c *Client) retried(ctx context.Context, send func() (retry, error)) error {
 	for try := 0; ; try++ {
-		retryAfter, err := c.once(ctx, method, path, body, out, hs)
-		if err == nil || retryAfter < 0 || try >= c.o.Retries || ctx.Err() != nil {
+		after, err := send()
+		if err == nil || after == never || try >= c.o.Retries || ctx.Err() != nil {
 			return err
 		}
-		wait := retryAfter
-		if wait == 0 {
+		wait := time.Duration(after)
+		if after == again {
 			wait = time.Duration(1<<min(try, 5)) * 100 * time.Millisecond
 		}
 		wait += time.Duration(rand.Int64N(int64(wait)/5 + 1))
@@ -142,16 +155,15 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, hs ..
 	}
 }
 
-// once sends a request. retry says after what time it may be sent again: 0 for
-// a time of the caller's choice, negative for never.
-func (c *Client) once(ctx context.Context, method, path string, body []byte, out any, hs []Header) (retry time.Duration, err error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, bytes.NewReader(body))
+// send sends one request as this client.
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader, contentType string, hs ...Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, body)
 	if err != nil {
-		return -1, err
+		return nil, err
 	}
 	req.Header.Set("User-Agent", c.o.UserAgent)
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
 	}
 	if c.o.Key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.o.Key)
@@ -162,40 +174,58 @@ func (c *Client) once(ctx context.Context, method, path string, body []byte, out
 	res, err := c.http.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
-			return -1, ctx.Err()
+			return nil, ctx.Err()
 		}
-		return 0, &Unreachable{c.base.String(), err}
+		return nil, &Unreachable{c.base.String(), err}
 	}
-	defer res.Body.Close()
 	if res.Header.Get("Orion-Version") != "" {
 		c.orion.Store(true)
 	}
+	return res, nil
+}
+
+// once sends a request and reads its answer.
+func (c *Client) once(ctx context.Context, method, path string, body []byte, out any, hs []Header) (retry, error) {
+	contentType := ""
+	if body != nil {
+		contentType = "application/json"
+	}
+	res, err := c.send(ctx, method, path, bytes.NewReader(body), contentType, hs...)
+	if err != nil {
+		return again, err
+	}
+	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
-		return 0, &Unreachable{c.base.String(), err}
+		return again, &Unreachable{c.base.String(), err}
 	}
+	if after, err := verdict(res, b); err != nil || out == nil || len(b) == 0 {
+		return after, err
+	}
+	if s, ok := out.(*[]byte); ok {
+		*s = b
+		return never, nil
+	}
+	if err := orion.Decode(b, out); err != nil {
+		return never, fmt.Errorf("%s %s: the answer is not understood: %w", method, path, err)
+	}
+	return never, nil
+}
+
+// verdict is the error that an answer holds, if any.
+func verdict(res *http.Response, body []byte) (retry, error) {
 	if res.StatusCode < 300 {
-		if out == nil || len(b) == 0 {
-			return 0, nil
-		}
-		if s, ok := out.(*[]byte); ok {
-			*s = b
-			return 0, nil
-		}
-		if err := orion.Decode(b, out); err != nil {
-			return -1, fmt.Errorf("%s %s: the answer is not understood: %w", method, path, err)
-		}
-		return 0, nil
+		return never, nil
 	}
-	retry = -1
+	after := never
 	switch res.StatusCode {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable:
-		retry = 0
+		after = again
 		if s, e := strconv.ParseFloat(res.Header.Get("Retry-After"), 64); e == nil && s > 0 {
-			retry = time.Duration(s * float64(time.Second))
+			after = retry(s * float64(time.Second))
 		}
 	}
-	return retry, errorOf(res.StatusCode, b)
+	return after, errorOf(res.StatusCode, body)
 }
 
 // errorOf turns an answer back into the error that the server had.

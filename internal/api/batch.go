@@ -89,7 +89,10 @@ func inRequest(i int, r orion.BatchRequest, err error) error {
 	where := fmt.Sprintf("request %d of the batch, %s %s", i, r.Method, r.Path)
 	if e, ok := err.(*orion.Error); ok {
 		c := *e
-		c.Message, c.Fields = where+": "+e.Error(), nil
+		if c.Message == "" {
+			c.Message = e.Error()
+		}
+		c.Message, c.Fields = where+": "+c.Message, nil
 		return &c
 	}
 	return fmt.Errorf("%s: %w", where, err)

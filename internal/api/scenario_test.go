@@ -27,8 +27,13 @@ type app struct {
 
 func start(t testing.TB) *app {
 	t.Helper()
-	s, err := server.New(t.Context(), server.Options{AnyPort: true, Version: "test", NoServices: true, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Database: store.Options{Dir: t.TempDir(), Durability: "normal"}})
+	return startOn(t, store.Options{Dir: t.TempDir(), Durability: "normal"})
+}
+
+// startOn is start on a database of one's choice.
+func startOn(t testing.TB, database store.Options) *app {
+	t.Helper()
+	s, err := server.New(t.Context(), server.Options{AnyPort: true, Version: "test", NoServices: true, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Database: database})
 	if err != nil {
 		t.Fatal(err)
 	}

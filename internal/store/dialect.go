@@ -20,6 +20,8 @@ type dialect struct {
 	contains func(column string) string
 	// like is a case-insensitive LIKE with \ as the escape character.
 	like func(column string) string
+	// explain gives an error of the database the kind that callers act on.
+	explain func(error) error
 }
 
 var sqliteDialect = &dialect{
@@ -31,6 +33,7 @@ var sqliteDialect = &dialect{
 	sorted:   "+",
 	contains: func(c string) string { return "instr(" + c + ", ?) > 0" },
 	like:     func(c string) string { return c + ` LIKE ? ESCAPE '\'` },
+	explain:  sqliteError,
 }
 
 var postgresDialect = &dialect{
@@ -42,6 +45,7 @@ var postgresDialect = &dialect{
 	forUpdate: " FOR UPDATE",
 	contains:  func(c string) string { return "strpos(" + c + ", ?) > 0" },
 	like:      func(c string) string { return c + ` ILIKE ? ESCAPE '\'` },
+	explain:   pgError,
 }
 
 var typeWord = regexp.MustCompile(`\b(ID|BYTES|TIME|JSON|BOOL|INT|REAL|SEQ)\b`)

@@ -195,7 +195,7 @@ func (s *Store) Read(ctx context.Context, f func(*Tx) error) error {
 // [Tx.OnCommit].
 func (s *Store) Write(ctx context.Context, f func(*Tx) error) error {
 	if tx := joinedTx(ctx); tx != nil {
-		return f(tx)
+		return s.d.explain(f(tx))
 	}
 	return s.main.write(ctx, s.bind(f), orion.ScopeOf(ctx))
 }
