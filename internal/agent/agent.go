@@ -41,6 +41,9 @@ type Options struct {
 	// requirements may also lie in its parents up to root. Both are empty when
 	// the code is fetched by the run itself.
 	Environment func(ctx context.Context, folder, root string) (python string, err error)
+	// Code is a folder in which the code of versions is kept; one below the
+	// system's temporary folder if empty.
+	Code string
 	// Output receives what the runs' processes write, line by line.
 	Output func(run *orion.FlowRun, line string)
 	// Changed is told when a run was taken or has ended.
@@ -79,6 +82,9 @@ func New(o Options) *Agent {
 	if o.Ahead == 0 {
 		o.Ahead = 10 * time.Second
 	}
+	if o.Code == "" {
+		o.Code = filepath.Join(os.TempDir(), "orion-code")
+	}
 	if o.PollEvery == 0 {
 		o.PollEvery = 5 * time.Second
 	}
@@ -110,6 +116,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if len(a.o.Queues) == 0 && a.o.Pool == "" {
 		return orion.Errorf(orion.Invalid, "name a queue to serve with -q, or a pool with -p")
 	}
+	a.forgetCode()
 	var loops sync.WaitGroup
 	if a.o.Pool != "" {
 		loops.Go(func() { a.poll(ctx, a.poolRuns) })

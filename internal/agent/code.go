@@ -1,22 +1,51 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/orionflows/orion"
+	"github.com/orionflows/orion/internal/codestore"
+	"github.com/orionflows/orion/internal/codestore/storage"
 )
 
-// code finds the folder with the flow's code, so that its requirements can be
-// read, and fetches it into dir where it is not on this machine's disk as it
-// is. The flow engine itself looks after the rest: it copies or clones what
-// the deployment names when it starts.
-func (e *execution) code(d *orion.Deployment, dir string) (string, error) {
+// code is where a flow's code is, and how its process finds it.
+type code struct {
+	// folder is "" when the process fetches the code itself and nothing is known
+	// of its requirements.
+	folder string
+	// api is the server as the process sees it.
+	api string
+}
+
+// code gets a run's code onto this machine, so that its requirements can be
+// read and its process need not know how storages are reached. A run of a
+// version gets exactly that version.
+func (e *execution) code(d *orion.Deployment, dir string) (code, error) {
+	c := code{api: e.a.c.URL()}
+	if e.a.c.IsOrion() {
+		rc, err := e.a.c.RunCode(e.ctx, e.run.ID)
+		switch {
+		case err == nil && rc.Version != nil && rc.Version.Bundle != nil:
+			c.folder, err = e.bundle(rc)
+			c.api = e.a.c.RunURL(e.run.ID, c.folder)
+			return c, err
+		case err == nil:
+			c.api = e.a.c.RunURL(e.run.ID, "")
+			if rc.Deployment != nil {
+				d = rc.Deployment
+			}
+		case orion.KindOf(err) != orion.NotFound:
+			return c, fmt.Errorf("the version of its code cannot be read: %w", err)
+		}
+	}
 	if !orion.IsNull(d.PullSteps) {
-		return pulled(d.PullSteps), nil
+		c.folder = pulled(d.PullSteps)
+		return c, nil
 	}
 	path := ""
 	if d.Path != nil {
@@ -24,48 +53,107 @@ func (e *execution) code(d *orion.Deployment, dir string) (string, error) {
 	}
 	if d.StorageDocumentID.IsZero() {
 		if path == "" {
-			return "", nil
+			return c, nil
 		}
 		if info, err := os.Stat(path); err != nil || !info.IsDir() {
-			return "", fmt.Errorf("the deployment's folder %s is not on this machine: deploy from here, or give the deployment a storage block", path)
+			return c, fmt.Errorf("the deployment's folder %s is not on this machine: deploy with orion deploy, which keeps the code on the server, or give the deployment a storage block", path)
 		}
-		return path, nil
+		c.folder = path
+		return c, nil
 	}
-	b, err := e.a.c.BlockDocument(e.ctx, d.StorageDocumentID, true)
+	store, err := e.storage(d.StorageDocumentID)
+	if errors.Is(err, storage.ErrInvalid) {
+		return c, nil // not a storage that Orion knows: the engine fetches it
+	}
 	if err != nil {
-		return "", fmt.Errorf("its storage block cannot be read: %w", err)
+		return c, err
 	}
-	var data struct {
-		Basepath string `json:"basepath"`
+	defer store.Close()
+	if err := codestore.FetchPath(e.ctx, store, path, dir, codestore.Options{}); err != nil {
+		return c, fmt.Errorf("the code could not be fetched: %w", err)
 	}
-	if err := orion.Decode(orion.ObjectOr(b.Data), &data); err != nil {
-		return "", fmt.Errorf("its storage block cannot be understood: %w", err)
+	c.folder = dir
+	if _, ok := store.(storage.KeepsPath); ok {
+		return c, nil // it lies deeper, and the engine wants it there again
+	}
+	if e.a.c.IsOrion() {
+		c.api = e.a.c.RunURL(e.run.ID, dir)
+	}
+	return c, nil
+}
+
+// storage opens the place that a storage block names.
+func (e *execution) storage(id orion.ID) (storage.Store, error) {
+	b, err := e.a.c.BlockDocument(e.ctx, id, true)
+	if err != nil {
+		return nil, fmt.Errorf("its storage block cannot be read: %w", err)
 	}
 	slug := ""
 	if b.BlockType != nil {
 		slug = b.BlockType.Slug
 	}
-	base := ""
-	switch slug {
-	case "local-file-system":
-		base = data.Basepath
-	case "remote-file-system":
-		scheme, rest, _ := strings.Cut(data.Basepath, "://")
-		if scheme != "file" && scheme != "local" {
-			return "", nil // the engine fetches it, with the base environment
+	store, err := codestore.Open(e.ctx, slug, b.Data)
+	if err != nil {
+		return nil, fmt.Errorf("its storage block %q: %w", name(b), err)
+	}
+	return store, nil
+}
+
+// bundle gets the code of a version into the folder that keeps such code for
+// all runs. Nobody writes there: the engine copies it.
+func (e *execution) bundle(rc *orion.RunCode) (string, error) {
+	hash := *rc.Version.Bundle
+	dir := filepath.Join(e.a.o.Code, hash)
+	failed := func(err error) (string, error) {
+		return "", fmt.Errorf("the code of version %d (bundle %.12s) could not be fetched: %w", rc.Version.Number, hash, err)
+	}
+	now := time.Now()
+	if os.Chtimes(dir, now, now) == nil { // it is there, and in use
+		return dir, nil
+	}
+	if *rc.Version.Store == orion.InServer {
+		archive, err := e.a.c.GetBundle(e.ctx, hash)
+		if err != nil {
+			return failed(err)
 		}
-		base = rest
-	default:
-		return "", nil
+		defer archive.Close()
+		if _, err := codestore.Unarchive(e.ctx, archive, hash, dir, 0); err != nil {
+			return failed(err)
+		}
+		return dir, nil
 	}
-	src := join(base, path)
-	if info, err := os.Stat(src); err != nil || !info.IsDir() {
-		return "", fmt.Errorf("the code is not at %s, where the storage block %q says it is", src, name(b))
+	if rc.Deployment == nil {
+		return failed(errors.New("its deployment is gone"))
 	}
-	if err := copyTree(src, dir); err != nil {
-		return "", fmt.Errorf("the code could not be fetched from %s: %w", src, err)
+	store, err := e.storage(rc.Deployment.StorageDocumentID)
+	if err != nil {
+		return failed(err)
+	}
+	defer store.Close()
+	if _, err := codestore.Fetch(e.ctx, store, hash, dir, codestore.Options{}); err != nil {
+		return failed(err)
 	}
 	return dir, nil
+}
+
+// keepCode is how long code that no run has needed stays on this machine.
+const keepCode = 14 * 24 * time.Hour
+
+// forgetCode removes code that no run has needed for a while.
+func (a *Agent) forgetCode() {
+	entries, err := os.ReadDir(a.o.Code)
+	if err != nil {
+		return // nothing was ever kept
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || time.Since(info.ModTime()) < keepCode {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(a.o.Code, entry.Name())); err != nil {
+			a.o.Log.Debug("old code could not be removed", "error", err)
+		}
+	}
 }
 
 // flowFolder is where the flow's own file lies below the code: its
@@ -92,20 +180,6 @@ func name(b *orion.BlockDocument) string {
 	return *b.Name
 }
 
-// join is the path below a storage block's own; one that lies in it already
-// stays as it is.
-func join(base, path string) string {
-	if strings.HasPrefix(base, "~/") {
-		if h, err := os.UserHomeDir(); err == nil {
-			base = filepath.Join(h, base[2:])
-		}
-	}
-	if filepath.IsAbs(path) && (base == "" || strings.HasPrefix(path, base)) {
-		return path
-	}
-	return filepath.Join(base, path)
-}
-
 // pulled is the folder a pull step works in, when it is one on this machine.
 func pulled(steps orion.JSON) string {
 	var list []map[string]struct {
@@ -124,40 +198,4 @@ func pulled(steps orion.JSON) string {
 		}
 	}
 	return ""
-}
-
-// copyTree copies files and folders; links are kept as links when they stay
-// inside.
-func copyTree(src, dst string) error {
-	return filepath.WalkDir(src, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(src, p)
-		if err != nil {
-			return err
-		}
-		to := filepath.Join(dst, rel)
-		switch {
-		case d.IsDir():
-			return os.MkdirAll(to, 0o755)
-		case d.Type()&fs.ModeSymlink != 0:
-			target, err := os.Readlink(p)
-			if err != nil || filepath.IsAbs(target) || strings.HasPrefix(filepath.Clean(filepath.Join(filepath.Dir(rel), target)), "..") {
-				return err
-			}
-			return os.Symlink(target, to)
-		case !d.Type().IsRegular():
-			return nil
-		}
-		b, err := os.ReadFile(p)
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(to, b, info.Mode().Perm())
-	})
 }

@@ -89,6 +89,7 @@ type plan struct {
 	job     *runner.Job
 	python  string
 	dir     string
+	api     string // the server as the process sees it
 	cleanup func()
 }
 
@@ -119,11 +120,12 @@ func (e *execution) prepare() (*plan, error) {
 			return p, fmt.Errorf("its working folder: %w", err)
 		}
 	}
-	folder, err := e.code(d, p.dir)
+	c, err := e.code(d, p.dir)
 	if err != nil {
 		return p, err
 	}
-	if p.python, err = e.a.o.Environment(e.ctx, flowFolder(folder, d.Entrypoint), folder); err != nil {
+	p.api = c.api
+	if p.python, err = e.a.o.Environment(e.ctx, flowFolder(c.folder, d.Entrypoint), c.folder); err != nil {
 		return p, err
 	}
 	return p, nil
@@ -221,7 +223,10 @@ func (e *execution) environment(p *plan) []string {
 		k, v, _ := strings.Cut(kv, "=")
 		env[k] = v
 	}
-	env["PREFECT_API_URL"] = e.a.c.URL()
+	env["PREFECT_API_URL"] = p.api
+	if env["PREFECT_UI_URL"] == "" {
+		env["PREFECT_UI_URL"] = e.a.c.Page() // else the client would make one of the API's address
+	}
 	env["PREFECT__FLOW_RUN_ID"] = e.run.ID.String()
 	env["PYTHONUNBUFFERED"] = "1"
 	if filepath.IsAbs(p.python) {

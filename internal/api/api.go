@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -41,9 +40,6 @@ type Options struct {
 	Schedule bool
 	// Stopping is closed when the server stops, so that polls which wait end.
 	Stopping <-chan struct{}
-	// BundleHash reads a bundle's archive to its end, checks it, and answers the
-	// bundle's hash.
-	BundleHash func(archive io.Reader) (string, error)
 	// Settings is what GET /admin/settings answers, without secrets.
 	Settings map[string]any
 }

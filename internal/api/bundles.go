@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/orionflows/orion"
+	"github.com/orionflows/orion/internal/codestore"
 	"github.com/orionflows/orion/internal/store"
 )
 
@@ -38,12 +39,12 @@ func (a *API) putBundle(w http.ResponseWriter, r *http.Request, params []string)
 		if len(archive) > MaxBundle {
 			return orion.Errorf(orion.TooLarge, "the bundle is larger than the %d MiB that the server keeps: give the deployment a storage block, or leave large files out with .prefectignore", MaxBundle>>20)
 		}
-		hash, err := a.o.BundleHash(bytes.NewReader(archive))
+		m, err := codestore.ReadArchive(r.Context(), bytes.NewReader(archive), 0)
 		if err != nil {
 			return orion.Errorf(orion.Invalid, "this is no bundle: %v", err)
 		}
-		if hash != params[0] {
-			return orion.Errorf(orion.Invalid, "the bundle's hash is %s, not %s", hash, params[0])
+		if m.Hash() != params[0] {
+			return orion.Errorf(orion.Invalid, "the bundle's hash is %s, not %s", m.Hash(), params[0])
 		}
 		return a.s.Write(r.Context(), func(tx *store.Tx) error { return tx.PutBundle(params[0], archive) })
 	}()

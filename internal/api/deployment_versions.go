@@ -70,6 +70,17 @@ func (a *API) addVersion(ctx context.Context, in struct {
 	})
 }
 
+// noteInputs renews what the file of a deployment's present version read, when
+// running it again has shown that it says the same.
+func (a *API) noteInputs(ctx context.Context, in struct {
+	ID   orion.ID `path:"id"`
+	Body struct {
+		Inputs orion.JSON `json:"inputs"`
+	}
+}) (none, error) {
+	return change(ctx, a, "Deployment version", func(tx *store.Tx) (bool, error) { return tx.NoteInputs(in.ID, in.Body.Inputs) })
+}
+
 // bundleIsHere refuses a version whose code the server should have and has not.
 func bundleIsHere(tx *store.Tx, c *orion.DeploymentVersionCreate) error {
 	if c.Store == nil || *c.Store != orion.InServer {

@@ -96,6 +96,7 @@ func (a *API) table() []*route {
 		{method: get, path: "/orion/deployments/{id}/versions", status: 200, h: do(a.listVersions)},
 		{method: post, path: "/orion/deployments/{id}/versions", status: 201, h: do(a.addVersion)},
 		{method: get, path: "/orion/deployments/{id}/versions/{number}", status: 200, h: do(a.readVersion)},
+		{method: post, path: "/orion/deployments/{id}/inputs", status: 204, h: do(a.noteInputs)},
 		{method: post, path: "/orion/deployments/{id}/rollback", status: 201, h: do(a.rollBack)},
 		{method: post, path: "/orion/deployments/owned", status: 200, h: do(a.ownedDeployments)},
 		{method: post, path: "/orion/batch", status: 200, h: do(a.batch), alone: true},

@@ -24,6 +24,9 @@ func (a *app) environments(log func(string)) (*pyenv.Manager, error) {
 	return pyenv.New(pyenv.Options{Dir: filepath.Join(a.config.Get(config.Home), "environments"), Log: log})
 }
 
+// codeFolder keeps the code of versions in the data folder.
+func (a *app) codeFolder() string { return filepath.Join(a.config.Get(config.Home), "code") }
+
 // environmentOf finds the interpreter for a folder of code. A Python that was
 // named, or an active environment that has Prefect, is used as it is.
 func environmentOf(m *pyenv.Manager, python string) func(context.Context, string, string) (string, error) {
@@ -80,6 +83,7 @@ func (a *app) agentStartCmd() *cobra.Command {
 			}
 			p := a.printer(a.out)
 			o.Client = c
+			o.Code = a.codeFolder()
 			o.Environment = environmentOf(envs, python)
 			o.Output = func(run *orion.FlowRun, line string) { p.line("%s %s", p.dim(run.Name+" |"), line) }
 			ctx, stop := context.WithCancel(ctx)

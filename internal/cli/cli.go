@@ -30,7 +30,7 @@ const (
 )
 
 // Main runs the command and returns the exit code: 0 done, 1 failed, 2 wrong
-// usage, 4 not allowed, 5 server unreachable, 130 interrupted.
+// usage, 3 plan has changes (where asked for), 4 not allowed, 5 server unreachable, 130 interrupted.
 func Main(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -48,6 +48,10 @@ func Main(args []string) int {
 	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, errInterrupted)):
 		return exitInterrupted
 	}
+	var code exit
+	if errors.As(err, &code) {
+		return int(code)
+	}
 	a.explain(err)
 	var u *usageError
 	var down *client.Unreachable
@@ -63,6 +67,11 @@ func Main(args []string) int {
 }
 
 var errInterrupted = errors.New("interrupted")
+
+// exit is an exit code that is an answer, not a failure.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // quietly is an error that has been told already.
 type quietly struct{ error }
@@ -132,7 +141,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.apiURL, "api-url", "", "the server's API (default from ORION_API_URL, PREFECT_API_URL or a profile)")
 	f.StringVar(&a.apiKey, "api-key", "", "the key to show to the server")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(a.upCmd(), a.serverCmd(), a.agentCmd(), a.newCmd(),
+	root.AddCommand(a.upCmd(), a.serverCmd(), a.agentCmd(), a.newCmd(), a.planCmd(), a.deployCmd(),
 		a.deploymentCmd(), a.flowRunCmd(), a.workQueueCmd(), a.workPoolCmd(),
 		a.blockCmd(), a.variableCmd(), a.limitCmd(), a.configCmd(), a.profileCmd(), a.versionCmd())
 	for _, c := range root.Commands() {

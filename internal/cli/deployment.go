@@ -19,7 +19,8 @@ import (
 
 func (a *app) deploymentCmd() *cobra.Command {
 	return group("deployment", "What is to run: how, when and where", a.deploymentLsCmd(), a.deploymentInspectCmd(), a.deploymentRunCmd(),
-		a.deploymentPauseCmd("pause", true), a.deploymentPauseCmd("resume", false), a.deploymentDeleteCmd(), a.deploymentCreateCmd())
+		a.deploymentPauseCmd("pause", true), a.deploymentPauseCmd("resume", false), a.deploymentDeleteCmd(), a.deploymentCreateCmd(),
+		a.deploymentHistoryCmd(), a.deploymentDiffCmd(), a.deploymentRollbackCmd())
 }
 
 // allOf reads every page of a list.

@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) flowRunCmd() *cobra.Command {
-	return group("flow-run", "Runs of flows", a.flowRunLsCmd(), a.flowRunInspectCmd(), a.flowRunLogsCmd(), a.flowRunCancelCmd(), a.flowRunRetryCmd(), a.flowRunDeleteCmd())
+	return group("flow-run", "Runs of flows", a.flowRunLsCmd(), a.flowRunInspectCmd(), a.flowRunLogsCmd(), a.flowRunCancelCmd(), a.flowRunRetryCmd(), a.flowRunRerunCmd(), a.flowRunCodeCmd(), a.flowRunDeleteCmd())
 }
 
 // flowRun finds a run by its id or its name; of several with one name it is

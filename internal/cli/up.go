@@ -46,6 +46,7 @@ and pool they name. What changes is deployed again. Ctrl-C ends it all.`,
 			if o.Environments, err = a.environments(nil); err != nil {
 				return err
 			}
+			o.Code = a.codeFolder()
 			if o.Once {
 				// A run for CI neither reads nor leaves anything in the data folder.
 				if !cmd.Flags().Changed("port") {

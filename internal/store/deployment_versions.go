@@ -137,6 +137,14 @@ func (tx *Tx) AddVersion(d *orion.Deployment, c *orion.DeploymentVersionCreate, 
 	return &v, err
 }
 
+// NoteInputs renews the inputs of a deployment's present version, and reports
+// whether it has one.
+func (tx *Tx) NoteInputs(deployment orion.ID, inputs orion.JSON) (bool, error) {
+	n, err := tx.exec(`UPDATE deployment_version SET inputs = ? WHERE workspace_id = ? AND id = (SELECT version_id FROM deployment WHERE workspace_id = ? AND id = ?)`,
+		inputs, tx.ws, tx.ws, deployment)
+	return n > 0, err
+}
+
 // settingsOf are a deployment's settings as the body that would make it.
 func settingsOf(d *orion.Deployment) orion.DeploymentCreate {
 	c := orion.DeploymentCreate{Name: d.Name, FlowID: d.FlowID,

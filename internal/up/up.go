@@ -32,8 +32,10 @@ type Options struct {
 	Server server.Options
 	// Environments keeps the Python environments.
 	Environments *pyenv.Manager
-	NoAgent      bool
-	NoWatch      bool
+	// Code is where the agents keep the code of versions.
+	Code    string
+	NoAgent bool
+	NoWatch bool
 	// Once runs every deployment once and ends.
 	Once bool
 	// OnceTimeout bounds how long Once waits for the runs; 0 is 20 min.
@@ -323,7 +325,7 @@ func (s *stack) serve(ctx context.Context, ds []orion.Deployment) {
 		if d.WorkPoolName != nil {
 			pool = *d.WorkPoolName
 		}
-		o := agent.Options{Client: s.c, Limit: limit, Environment: s.environment, Output: s.output, Changed: s.changed, StopGrace: 3 * time.Second, Log: s.o.Log}
+		o := agent.Options{Client: s.c, Limit: limit, Environment: s.environment, Output: s.output, Changed: s.changed, StopGrace: 3 * time.Second, Code: s.o.Code, Log: s.o.Log}
 		key := pool
 		if pool == orion.DefaultAgentPool {
 			key = "queue " + queue

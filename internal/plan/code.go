@@ -1,0 +1,165 @@
+package plan
+
+import (
+	"context"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/orionflows/orion"
+	"github.com/orionflows/orion/internal/codestore"
+	"github.com/orionflows/orion/internal/deploy"
+	"github.com/orionflows/orion/internal/overlay"
+)
+
+func cores() int { return runtime.NumCPU() }
+
+// packer packs the code of deployments, each folder once.
+type packer struct {
+	p        *Plan
+	packed   map[string]*codestore.Bundle
+	packings map[string]packing // by deployment
+}
+
+func newPacker(p *Plan) *packer {
+	return &packer{p: p, packed: map[string]*codestore.Bundle{}, packings: map[string]packing{}}
+}
+
+// of packs a deployment's code: what its file would have uploaded, or, for one
+// that runs from a folder of this machine, that folder, so that other machines
+// can run it, too. Nil where Orion keeps no code: an image or a repository has
+// it.
+func (b *packer) of(ctx context.Context, c *overlay.Claim, ran *deploy.Collected) (*bundle, error) {
+	root := b.p.o.Repository.Root
+	out := &bundle{store: orion.InStorage, storage: c.Storage}
+	folder, ignore, view := "", "", ""
+	upload := uploadOf(c, ran)
+	switch {
+	case upload != nil:
+		folder = filepath.Join(upload.CWD, upload.LocalPath)
+		if filepath.IsAbs(upload.LocalPath) {
+			folder = upload.LocalPath
+		}
+		if upload.IgnoreFile != "" {
+			ignore = filepath.Join(upload.CWD, upload.IgnoreFile)
+			if filepath.IsAbs(upload.IgnoreFile) {
+				ignore = upload.IgnoreFile
+			}
+		}
+		view = upload.Path
+	case c.Storage == nil && b.p.o.Client.IsOrion() && runsFromFolder(c, ran):
+		out.store, out.storage = orion.InServer, nil
+		folder = *c.Create.Path.Ptr()
+		ignore = filepath.Join(folder, ".prefectignore")
+	default:
+		b.packings[c.FullName()] = packing{}
+		return nil, nil
+	}
+	rel, ok := below(root, folder)
+	if !ok {
+		return nil, orion.Errorf(orion.Invalid, "the code of %q is in %s, outside of the repository %s", c.FullName(), folder, root)
+	}
+	how := packing{Folder: rel, Extra: map[string]string{}}
+	if at, ok := below(root, ignore); ok && ignore != "" {
+		how.Ignore = at
+	}
+	for _, m := range ran.Inputs.Modules {
+		if _, inside := below(folder, filepath.Join(root, filepath.FromSlash(m.File))); !inside {
+			how.Extra[m.Bundle] = m.File
+		}
+	}
+	b.packings[c.FullName()] = how
+	key := how.Folder + "\x00" + how.Ignore
+	for _, at := range sortedKeys(how.Extra, nil) {
+		key += "\x00" + at + "\x00" + how.Extra[at]
+	}
+	packed := b.packed[key]
+	if packed == nil {
+		var err error
+		if packed, err = how.pack(ctx, root); err != nil {
+			return nil, err
+		}
+		b.packed[key] = packed
+	}
+	out.Bundle, out.hash = packed, packed.Manifest.Hash()
+	if out.store == orion.InStorage {
+		if view == "" {
+			// From the repository's root, whatever the folders above are called.
+			view = path.Join(b.p.Repository.Base(), rel)
+		}
+		out.views = []string{view}
+	}
+	return out, nil
+}
+
+// uploadOf is what the file would have uploaded for a deployment.
+func uploadOf(c *overlay.Claim, ran *deploy.Collected) *deploy.Upload {
+	for i := range ran.Uploads {
+		u := &ran.Uploads[i]
+		if u.What == deploy.UploadCode && u.Flow == c.Flow && u.Deployment == c.Name {
+			return u
+		}
+	}
+	return nil
+}
+
+// runsFromFolder tells a deployment whose path is a folder of this repository:
+// what Prefect makes of one that names neither a storage nor an image.
+func runsFromFolder(c *overlay.Claim, ran *deploy.Collected) bool {
+	p := c.Create.Path.Ptr()
+	if p == nil || !filepath.IsAbs(*p) || !orion.IsNull(c.Create.PullSteps.V) {
+		return false
+	}
+	folder, err := filepath.EvalSymlinks(*p)
+	if err != nil {
+		return false // a path of the image
+	}
+	return folder == ran.File.Folder
+}
+
+// differences lists how two manifests differ, for people.
+func differences(from, to codestore.Manifest) []string {
+	was := map[string]string{}
+	for _, f := range from.Files {
+		was[f.Path] = f.SHA256
+	}
+	var out []string
+	for _, f := range to.Files {
+		sum, ok := was[f.Path]
+		switch {
+		case !ok:
+			out = append(out, "+"+f.Path)
+		case sum != f.SHA256:
+			out = append(out, "~"+f.Path)
+		}
+		delete(was, f.Path)
+	}
+	for p := range was {
+		out = append(out, "-"+p)
+	}
+	slices.SortFunc(out, func(a, b string) int { return strings.Compare(a[1:], b[1:]) })
+	return out
+}
+
+// sortedKeys are the keys of one or two maps, in order.
+func sortedKeys(a map[string]string, b fields) []string {
+	var out []string
+	for k := range a {
+		out = append(out, k)
+	}
+	for k := range b {
+		if _, ok := a[k]; !ok {
+			out = append(out, k)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// ofBlock tells the fields that come from a block's content, which is not read
+// when a file need not be run.
+func ofBlock(field string) bool {
+	return field == "storage" || field == "infrastructure" || strings.HasPrefix(field, "storage.") || strings.HasPrefix(field, "infrastructure.")
+}
