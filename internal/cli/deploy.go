@@ -381,7 +381,7 @@ func (pr *printer) plan(p *plan.Plan, prune bool) {
 		}
 		if len(it.Drift) > 0 {
 			pr.line("  %s %s  drift     %s", pr.yellow("!"), pr.bold(name), pr.dim("changed by hand, stays as it is"))
-			pr.changes(it.Drift)
+			pr.drift(it.Drift)
 		}
 	}
 	for _, o := range p.Others {
@@ -397,11 +397,28 @@ func (pr *printer) plan(p *plan.Plan, prune bool) {
 	for _, w := range p.Warnings {
 		pr.line("  %s %s", pr.yellow("!"), w)
 	}
-	for _, f := range p.Failures {
-		pr.failure(f.File, f.Error, f.Hint)
-	}
+	pr.failures(p.Failures)
 	pr.line("")
 	pr.line("  %s", summary(p))
+}
+
+// failures prints what failed; files that failed for the same reason together.
+func (pr *printer) failures(list []plan.Failure) {
+	said := map[string]bool{}
+	for i, f := range list {
+		why := f.Error + "\x00" + f.Hint
+		if said[why] {
+			continue
+		}
+		said[why] = true
+		var files []string
+		for _, other := range list[i:] {
+			if other.Error == f.Error && other.Hint == f.Hint {
+				files = append(files, other.File)
+			}
+		}
+		pr.failure(some(files, 5), f.Error, f.Hint)
+	}
 }
 
 func (pr *printer) failure(file, text, hint string) {
@@ -430,6 +447,28 @@ func (pr *printer) changes(fields []plan.Field) {
 			continue
 		}
 		pr.line("      %-*s  %s → %s%s", width, f.Name, brief(f.From), brief(f.To), note)
+	}
+}
+
+// drift prints settings as they are on the server.
+func (pr *printer) drift(fields []plan.Field) {
+	width := 0
+	for _, f := range fields {
+		width = max(width, len(f.Name))
+	}
+	width = min(width, 40)
+	for _, f := range fields {
+		now := "now " + brief(f.To)
+		switch {
+		case f.Hidden:
+			now = pr.dim("(value not shown)")
+		case f.To == "":
+			now = "removed"
+		}
+		if f.From != "" {
+			now += pr.dim("  (the repository says " + brief(f.From) + ")")
+		}
+		pr.line("      %-*s  %s", width, f.Name, now)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/orionflows/orion"
 	"github.com/orionflows/orion/internal/codestore"
@@ -29,9 +30,10 @@ func newPacker(p *Plan) *packer {
 
 // of packs a deployment's code: what its file would have uploaded, or, for one
 // that runs from a folder of this machine, that folder, so that other machines
-// can run it, too. Nil where Orion keeps no code: an image or a repository has
+// can run it, too; and the requirements file that its environment came from.
+// Nil where Orion keeps no code: an image or a repository has
 // it.
-func (b *packer) of(ctx context.Context, c *overlay.Claim, ran *deploy.Collected) (*bundle, error) {
+func (b *packer) of(ctx context.Context, c *overlay.Claim, ran *deploy.Collected, requirements string) (*bundle, error) {
 	root := b.p.o.Repository.Root
 	out := &bundle{store: orion.InStorage, storage: c.Storage}
 	folder, ignore, view := "", "", ""
@@ -70,6 +72,12 @@ func (b *packer) of(ctx context.Context, c *overlay.Claim, ran *deploy.Collected
 			how.Extra[m.Bundle] = m.File
 		}
 	}
+	if at, ok := below(root, requirements); ok && requirements != "" {
+		// They may lie above the folder, and an agent looks for them in the code.
+		if _, inside := below(folder, requirements); !inside {
+			how.Extra[path.Base(at)] = at
+		}
+	}
 	b.packings[c.FullName()] = how
 	key := how.Folder + "\x00" + how.Ignore
 	for _, at := range sortedKeys(how.Extra, nil) {
@@ -98,7 +106,7 @@ func (b *packer) of(ctx context.Context, c *overlay.Claim, ran *deploy.Collected
 func uploadOf(c *overlay.Claim, ran *deploy.Collected) *deploy.Upload {
 	for i := range ran.Uploads {
 		u := &ran.Uploads[i]
-		if u.What == deploy.UploadCode && u.Flow == c.Flow && u.Deployment == c.Name {
+		if u.What == "code" && u.Flow == c.Flow && u.Deployment == c.Name {
 			return u
 		}
 	}
@@ -119,8 +127,57 @@ func runsFromFolder(c *overlay.Claim, ran *deploy.Collected) bool {
 	return folder == ran.File.Folder
 }
 
-// differences lists how two manifests differ, for people.
-func differences(from, to codestore.Manifest) []string {
+// describe says which files of the changed deployments differ, where what was
+// there before can be read; the plan is as good without.
+func (s *shipment) describe(ctx context.Context) {
+	before := map[string]*codestore.Manifest{}
+	for i := range s.p.Items {
+		it := &s.p.Items[i]
+		if it.Action != Change || it.Code == nil || it.Code.From == "" || len(before) > maxDescribed {
+			continue
+		}
+		m, ok := before[it.Code.From]
+		if !ok {
+			m = s.manifest(ctx, it)
+			before[it.Code.From] = m
+		}
+		if m != nil {
+			it.Code.Files = Differences(*m, it.bundle.Manifest)
+		}
+	}
+}
+
+// maxDescribed bounds how many bundles are looked into for a plan.
+const maxDescribed = 30
+
+func (s *shipment) manifest(ctx context.Context, it *Item) *codestore.Manifest {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if it.bundle.store == orion.InServer {
+		archive, err := s.p.o.Client.GetBundle(ctx, it.Code.From)
+		if err != nil {
+			return nil
+		}
+		defer archive.Close()
+		m, err := codestore.ReadArchive(ctx, archive, 0)
+		if err != nil {
+			return nil
+		}
+		return &m
+	}
+	store, err := s.store(ctx, it.bundle.storage)
+	if err != nil {
+		return nil
+	}
+	m, err := codestore.ReadManifest(ctx, store, it.Code.From, codestore.Options{Tries: 1})
+	if err != nil {
+		return nil
+	}
+	return &m
+}
+
+// Differences lists how two bundles differ, each file behind a mark: + - ~.
+func Differences(from, to codestore.Manifest) []string {
 	was := map[string]string{}
 	for _, f := range from.Files {
 		was[f.Path] = f.SHA256

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/orionflows/orion"
+	"github.com/orionflows/orion/internal/codestore/storage"
 	"github.com/orionflows/orion/internal/deploy"
 	"github.com/orionflows/orion/internal/overlay"
 	"github.com/orionflows/orion/internal/pyenv"
@@ -71,7 +72,7 @@ func (p *Plan) collect(ctx context.Context, files []deploy.File, owned []orion.O
 		if failed[c.File] || ran[c.File] == nil {
 			continue
 		}
-		it, err := p.item(ctx, c, ran[c.File], byName[c.FullName()], bundles)
+		it, err := p.item(ctx, c, ran[c.File], byName[c.FullName()], bundles, envs[c.File].Requirements)
 		if err != nil {
 			failed[c.File] = true
 			p.fail(c.File, err, "")
@@ -81,6 +82,9 @@ func (p *Plan) collect(ctx context.Context, files []deploy.File, owned []orion.O
 		p.Items = append(p.Items, *it)
 	}
 	p.Items = slices.DeleteFunc(p.Items, func(it Item) bool { return failed[it.File] })
+	s := &shipment{p: p, stores: map[orion.ID]storage.Store{}}
+	defer s.close()
+	s.describe(ctx)
 	if err := p.remember(ran, bundles); err != nil {
 		return err
 	}
@@ -99,14 +103,14 @@ func (p *Plan) fail(file string, err error, hint string) {
 }
 
 // item plans one deployment that a file declares.
-func (p *Plan) item(ctx context.Context, c *overlay.Claim, ran *deploy.Collected, owned *orion.OwnedDeployment, bundles *packer) (*Item, error) {
+func (p *Plan) item(ctx context.Context, c *overlay.Claim, ran *deploy.Collected, owned *orion.OwnedDeployment, bundles *packer, requirements string) (*Item, error) {
 	it := &Item{Deployment: c.FullName(), File: c.File, claim: c}
 	want := &orion.Deployment{}
 	if err := orion.Decode(c.After, want); err != nil {
 		return nil, fmt.Errorf("the deployment %q as it would be: %w", c.FullName(), err)
 	}
 	var err error
-	if it.bundle, err = bundles.of(ctx, c, ran); err != nil {
+	if it.bundle, err = bundles.of(ctx, c, ran, requirements); err != nil {
 		return nil, err
 	}
 	bundled := it.bundle != nil && it.bundle.store == orion.InStorage

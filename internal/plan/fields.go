@@ -35,7 +35,9 @@ func fieldsOf(d *orion.Deployment, storage, infrastructure *overlay.BlockUse, bu
 	tags := slices.DeleteFunc(slices.Clone(d.Tags), isOwnerTag)
 	slices.Sort(tags)
 	f.set("tags", tags)
-	f.set("work pool", d.WorkPoolName)
+	if d.WorkPoolName != nil && *d.WorkPoolName != orion.DefaultAgentPool { // which goes without saying
+		f.set("work pool", d.WorkPoolName)
+	}
 	f.set("work queue", d.WorkQueueName)
 	f.set("entrypoint", d.Entrypoint)
 	f.set("manifest path", d.ManifestPath)

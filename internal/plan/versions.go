@@ -60,9 +60,6 @@ func CompareVersions(from, to *orion.DeploymentVersion, a, b *orion.DeploymentCr
 	return d
 }
 
-// Differences lists how two bundles differ, each file behind a mark: + - ~.
-func Differences(from, to codestore.Manifest) []string { return differences(from, to) }
-
 // deploymentOf reads a version's settings as a deployment.
 func deploymentOf(c *orion.DeploymentCreate) *orion.Deployment {
 	d := &orion.Deployment{Name: c.Name, Description: c.Description.Ptr(), Version: c.Version.Ptr(), Tags: c.Tags.V, Parameters: c.Parameters.V, JobVariables: c.JobVariables.V,
