@@ -161,7 +161,9 @@ type Recording struct {
 	Writes    []Write           `json:"writes"`
 	Claims    []Claim           `json:"claims"`
 	Conflicts []Conflict        `json:"conflicts,omitempty"`
-	Reads     map[string][]Read `json:"reads"` // by file
+	Reads     map[string][]Read `json:"reads"` // of the server, by file
+	// Needs are the files whose writes a file has read, by file.
+	Needs map[string][]string `json:"needs,omitempty"`
 	// Refused are the requests that were answered with an error because they
 	// would have changed the server in a way that cannot be recorded; by file.
 	Refused map[string][]string `json:"refused,omitempty"`
