@@ -17,11 +17,21 @@ import (
 // Kind says how a deployment file is run.
 type Kind string
 
-// Python is a file that Python runs and that registers its own deployments.
-const Python Kind = "python"
+const (
+	// Python is a file that Python runs and that registers its own deployments.
+	Python Kind = "python"
+	// PrefectYAML is a prefect.yaml, whose deployments `prefect deploy --all`
+	// registers.
+	PrefectYAML Kind = "prefect.yaml"
+)
 
-// suffixes are the names by which deployment files are known.
-var suffixes = map[string]Kind{".deployment.py": Python}
+// What `prefect deploy --all` is when it is run as a program of Python's.
+const prefectProgram = "from prefect.cli import app\napp()\n"
+
+var prefectArguments = []string{"deploy", "--all"}
+
+// suffixes are the ends of names by which deployment files are known.
+var suffixes = map[string]Kind{".deployment.py": Python, "/prefect.yaml": PrefectYAML}
 
 // File is a deployment file.
 type File struct {
@@ -33,9 +43,10 @@ type File struct {
 	Kind    Kind
 }
 
-func kindOf(name string) (Kind, bool) {
+// kindOf tells the kind of a file by its path.
+func kindOf(path string) (Kind, bool) {
 	for suffix, kind := range suffixes {
-		if strings.HasSuffix(name, suffix) {
+		if strings.HasSuffix("/"+filepath.ToSlash(path), suffix) {
 			return kind, true
 		}
 	}

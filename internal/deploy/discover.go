@@ -15,6 +15,11 @@ type DiscoverOptions struct {
 	// Root is the folder that names are relative to. The default is the folder
 	// searched, or what the searched ones have in common.
 	Root string
+	// Kinds are the kinds of files that count; nil is Python alone.
+	Kinds []Kind
+	// Pattern narrows the search to files whose path below the root, name and
+	// all, it matches; nil takes all.
+	Pattern *regexp.Regexp
 	// Skipped is told of files and folders that were passed over for a reason
 	// the user may not expect; may be nil.
 	Skipped func(path, why string)
@@ -29,7 +34,10 @@ type DiscoverOptions struct {
 // is named itself is taken whatever those rules say. A path that leads nowhere
 // is an error; one that leads to no deployment file is not.
 func Discover(paths []string, o DiscoverOptions) ([]File, error) {
-	s := search{skipped: o.Skipped, found: map[string]Kind{}}
+	s := search{skipped: o.Skipped, kinds: o.Kinds, found: map[string]Kind{}}
+	if s.kinds == nil {
+		s.kinds = []Kind{Python}
+	}
 	if s.skipped == nil {
 		s.skipped = func(string, string) {}
 	}
@@ -54,7 +62,10 @@ func Discover(paths []string, o DiscoverOptions) ([]File, error) {
 	}
 	files := make([]File, 0, len(s.found))
 	for path, kind := range s.found {
-		files = append(files, newFile(root, path, kind))
+		file := newFile(root, path, kind)
+		if o.Pattern == nil || o.Pattern.MatchString(file.Rel) {
+			files = append(files, file)
+		}
 	}
 	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Rel, b.Rel) })
 	return files, nil
@@ -62,6 +73,7 @@ func Discover(paths []string, o DiscoverOptions) ([]File, error) {
 
 type search struct {
 	skipped func(path, why string)
+	kinds   []Kind
 	found   map[string]Kind
 	only    *regexp.Regexp // what the pattern at hand matches; nil for all
 }
@@ -75,9 +87,9 @@ func (s *search) path(path string) (string, error) {
 		s.folder(path, ignoreAbove(path))
 		return path, nil
 	case err == nil:
-		kind, ok := kindOf(path)
+		kind, ok := s.kindOf(path)
 		if !ok {
-			return "", fmt.Errorf("%s is no deployment file: their names end in .deployment.py", path)
+			return "", fmt.Errorf("%s is no deployment file: %s", path, s.names())
 		}
 		s.found[path] = kind
 		return filepath.Dir(path), nil
@@ -122,7 +134,7 @@ func (s *search) folder(dir string, rules ignoreRules) {
 			s.folder(path, rules)
 			continue
 		}
-		kind, ok := kindOf(entry.Name())
+		kind, ok := s.kindOf(path)
 		if !ok || s.only != nil && !s.only.MatchString(filepath.ToSlash(path)) {
 			continue
 		}
@@ -136,6 +148,19 @@ func (s *search) folder(dir string, rules ignoreRules) {
 		}
 		s.found[path] = kind
 	}
+}
+
+func (s *search) kindOf(path string) (Kind, bool) {
+	kind, ok := kindOf(path)
+	return kind, ok && slices.Contains(s.kinds, kind)
+}
+
+// names says how deployment files are called.
+func (s *search) names() string {
+	if slices.Contains(s.kinds, PrefectYAML) {
+		return "their names end in .deployment.py or are prefect.yaml"
+	}
+	return "their names end in .deployment.py"
 }
 
 // neverSearched tells the folders that hold no code of the user's.

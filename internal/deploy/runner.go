@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -89,9 +90,14 @@ func NewRunner(o RunnerOptions) *Runner {
 // it started are killed. Whatever the file leaves running when it ends is
 // killed, too.
 func (r *Runner) Run(ctx context.Context, file File, env pyenv.Environment) Result {
+	return r.runWith(ctx, file, env, nil)
+}
+
+// runWith is Run with something that happens in the file's process before it.
+func (r *Runner) runWith(ctx context.Context, file File, env pyenv.Environment, before *shim) Result {
 	begun := time.Now()
 	out := &tail{limit: r.options.MaxOutput}
-	code, warm, err := r.run(ctx, file, env, out)
+	code, warm, err := r.run(ctx, file, env, before, out)
 	result := Result{File: file, Output: out.bytes(), ExitCode: code, Warm: warm, Err: err, Took: time.Since(begun)}
 	if err == nil && code != 0 {
 		failure := explain(file, code, result.Output)
@@ -105,6 +111,13 @@ func (r *Runner) Run(ctx context.Context, file File, env pyenv.Environment) Resu
 // results in the same order. A failing file stops no other. progress is called
 // from one goroutine at a time; it may be nil.
 func (r *Runner) RunAll(ctx context.Context, jobs []Job, parallel int, progress func(Event)) []Result {
+	return runEach(jobs, parallel, progress, func(job Job) Result {
+		return r.Run(ctx, job.File, job.Environment) // after ctx's end over at once, with its error
+	}, func(result *Result) *Result { return result })
+}
+
+// runEach does RunAll's part for any way to run a job.
+func runEach[T any](jobs []Job, parallel int, progress func(Event), run func(Job) T, result func(*T) *Result) []T {
 	if parallel <= 0 {
 		parallel = runtime.NumCPU()
 	}
@@ -116,20 +129,20 @@ func (r *Runner) RunAll(ctx context.Context, jobs []Job, parallel int, progress 
 			progress(e)
 		}
 	}
-	results := make([]Result, len(jobs))
+	results := make([]T, len(jobs))
 	next := make(chan int)
 	var workers sync.WaitGroup
 	for range min(parallel, len(jobs)) {
 		workers.Go(func() {
 			for i := range next {
 				tell(Event{Job: jobs[i]})
-				results[i] = r.Run(ctx, jobs[i].File, jobs[i].Environment)
-				tell(Event{Job: jobs[i], Result: &results[i]})
+				results[i] = run(jobs[i])
+				tell(Event{Job: jobs[i], Result: result(&results[i])})
 			}
 		})
 	}
 	for i := range jobs {
-		next <- i // after ctx's end each is over at once, with ctx's error
+		next <- i
 	}
 	close(next)
 	workers.Wait()
@@ -138,15 +151,16 @@ func (r *Runner) RunAll(ctx context.Context, jobs []Job, parallel int, progress 
 
 // run decides how a file is run, and falls back to a fresh process wherever a
 // warm one cannot be had or would not be the same.
-func (r *Runner) run(ctx context.Context, file File, env pyenv.Environment, out *tail) (code int, warm bool, err error) {
+func (r *Runner) run(ctx context.Context, file File, env pyenv.Environment, before *shim, out *tail) (code int, warm bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return -1, false, context.Cause(ctx)
 	}
+	request := newRequest(file, lookup(r.options.Env, "PYTHONPATH"), before)
 	if r.canWarm() {
 		w, err := r.warmFor(ctx, env)
 		if err == nil {
 			defer w.release()
-			code, err = w.run(ctx, file, lookup(r.options.Env, "PYTHONPATH"), out)
+			code, err = w.run(ctx, request, out)
 		}
 		var fresh needsFresh
 		switch {
@@ -158,7 +172,7 @@ func (r *Runner) run(ctx context.Context, file File, env pyenv.Environment, out 
 			return code, true, err
 		}
 	}
-	code, err = r.runFresh(ctx, file, env, out)
+	code, err = r.runFresh(ctx, file, env, request, out)
 	return code, false, err
 }
 
@@ -169,8 +183,23 @@ func (r *Runner) canWarm() bool {
 	return !r.options.Fresh && runtime.GOOS == "linux" && lookup(r.options.Env, "PREFECT_EXTRA_ENTRYPOINTS") == ""
 }
 
-func (r *Runner) runFresh(ctx context.Context, file File, env pyenv.Environment, out *tail) (int, error) {
+func (r *Runner) runFresh(ctx context.Context, file File, env pyenv.Environment, request request, out *tail) (int, error) {
 	cmd := exec.Command(env.Python, filepath.Base(file.Path))
+	switch {
+	case request.Collect != nil:
+		text, err := json.Marshal(request)
+		if err != nil {
+			return -1, err
+		}
+		literal, err := json.Marshal(string(text)) // is one of Python's, too
+		if err != nil {
+			return -1, err
+		}
+		cmd = exec.Command(env.Python, "-c", bootstrap)
+		cmd.Stdin = strings.NewReader("REQUEST = " + string(literal) + "\n" + warmProgram)
+	case request.Source != "":
+		cmd = exec.Command(env.Python, append([]string{"-c", request.Source}, request.Argv[1:]...)...)
+	}
 	cmd.Dir = file.Folder
 	cmd.Env = append(r.environ(env), "PWD="+file.Folder)
 	cmd.Stdout, cmd.Stderr = out, out

@@ -21,6 +21,9 @@ import (
 //go:embed warm.py
 var warmProgram string
 
+// bootstrap runs the program that comes on standard input.
+const bootstrap = "import sys; exec(compile(sys.stdin.read(), '<orion>', 'exec'))"
+
 // needsFresh says why a file cannot run in a warm interpreter. It was not begun.
 type needsFresh struct{ why string }
 
@@ -49,6 +52,24 @@ type request struct {
 	Name   string            `json:"name"`
 	Env    map[string]string `json:"env"`
 	Path   []string          `json:"path"`
+	// Source is run in the place of the file, with Argv.
+	Source  string   `json:"source,omitempty"`
+	Argv    []string `json:"argv,omitempty"`
+	Collect *shim    `json:"collect,omitempty"`
+}
+
+// newRequest asks for a file to be run, with what comes before it, if anything.
+func newRequest(file File, pythonPath string, before *shim) request {
+	r := request{Folder: file.Folder, Name: filepath.Base(file.Path),
+		Env: map[string]string{"PWD": file.Folder}, Path: []string{}, Collect: before}
+	if file.Kind == PrefectYAML {
+		r.Source, r.Argv = prefectProgram, append([]string{"prefect"}, prefectArguments...)
+	}
+	if pythonPath != "" {
+		r.Env["PYTHONPATH"] = pythonPath
+		r.Path = filepath.SplitList(pythonPath)
+	}
+	return r
 }
 
 type answer struct {
@@ -70,7 +91,7 @@ func startWarm(env pyenv.Environment, environ []string, stamp string, wait *sync
 	}
 	w.conn = conn
 	output := &tail{limit: 16 << 10}
-	cmd := exec.Command(env.Python, "-c", "import sys; exec(compile(sys.stdin.read(), '<orion>', 'exec'))")
+	cmd := exec.Command(env.Python, "-c", bootstrap)
 	cmd.Dir = filepath.Dir(env.Python) // a folder without modules: nothing of the user's is imported
 	cmd.Env = environ
 	if path := lookup(environ, "PYTHONPATH"); path != "" {
@@ -146,14 +167,14 @@ func (w *warm) listen() {
 	}
 }
 
-// run runs file in a child and returns its exit code.
-func (w *warm) run(ctx context.Context, file File, pythonPath string, out io.Writer) (int, error) {
+// run runs a file in a child and returns its exit code.
+func (w *warm) run(ctx context.Context, r request, out io.Writer) (int, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return -1, needsFresh{err.Error()}
 	}
 	defer read.Close()
-	answers, err := w.send(file, pythonPath, write)
+	answers, err := w.send(r, write)
 	write.Close()
 	if err != nil {
 		return -1, needsFresh{err.Error()}
@@ -202,19 +223,14 @@ func (w *warm) run(ctx context.Context, file File, pythonPath string, out io.Wri
 	}
 }
 
-func (w *warm) send(file File, pythonPath string, output *os.File) (<-chan answer, error) {
+func (w *warm) send(r request, output *os.File) (<-chan answer, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.over {
 		return nil, errors.New("the warm interpreter ended")
 	}
 	w.next++
-	r := request{ID: w.next, Folder: file.Folder, Name: filepath.Base(file.Path),
-		Env: map[string]string{"PWD": file.Folder}, Path: []string{}}
-	if pythonPath != "" {
-		r.Env["PYTHONPATH"] = pythonPath
-		r.Path = filepath.SplitList(pythonPath)
-	}
+	r.ID = w.next
 	if err := w.conn.send(r, output); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,14 @@ as a file descriptor, and answers are JSON packets on descriptor 3:
     -> {"reap"}                                   its group is killed: let go of its id
 
 The other side's end is the end of this program and of all its children.
+
+Where a file needs a process of its own, and something is to happen in it before
+the file does, the request is put in front of this text as REQUEST.
 """
+
+import sys
+
+started = set(sys.modules)
 
 import array
 import builtins
@@ -26,7 +33,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import types
 
 try:
@@ -71,6 +77,18 @@ def shadowed(folders, loaded):
             if name.endswith((".py", ".pyc", ".so")) or os.path.exists(os.path.join(folder, name, "__init__.py")):
                 return name
     return ""
+
+
+def forget(folders):
+    """Lets go of modules that this program imported and the file has its own of."""
+    while True:
+        loaded = {name.split(".")[0] for name in set(sys.modules) - started}
+        module = shadowed(folders, loaded).split(".")[0]
+        if not module:
+            return
+        for name in list(sys.modules):
+            if name == module or name.startswith(module + "."):
+                del sys.modules[name]
 
 
 def why_fresh(request, version, loaded):
@@ -238,14 +256,19 @@ def run(request):
     path = name
     if sys.version_info >= (3, 9):
         path = os.path.join(os.getcwd(), name)
-    sys.argv[:] = [name]
+    source = request.get("source")
+    sys.argv[:] = request.get("argv") or [name]
     if hasattr(sys, "orig_argv"):
-        sys.orig_argv[:] = [sys.orig_argv[0], name]
+        sys.orig_argv[:] = [sys.orig_argv[0]] + sys.argv
     first = [os.path.abspath(p) for p in request["path"]]
     rest = [p for p in sys.path if p not in first]
     sys.path[:] = list(dict.fromkeys(first)) + rest
-    if not getattr(sys.flags, "safe_path", False):
+    if not source and not getattr(sys.flags, "safe_path", False):
         sys.path.insert(0, os.path.dirname(os.path.realpath(name)))
+    if "collect" in request:
+        exec(compile(request["collect"]["program"], "<collect>", "exec"), {"__name__": "collect", "request": request})
+        if "REQUEST" in globals():
+            forget([request["folder"]] + first)
 
     main = types.ModuleType("__main__")
     main.__file__ = path
@@ -256,8 +279,9 @@ def run(request):
         main.__annotations__ = {}
     sys.modules["__main__"] = main
     try:
-        with open(name, "rb") as file:
-            source = file.read()
+        if not source:
+            with open(name, "rb") as file:
+                source = file.read()
         exec(compile(source, path, "exec", dont_inherit=True), main.__dict__)
     except SystemExit:
         raise
@@ -268,7 +292,16 @@ def run(request):
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
 
 
-server = Server(preload())
-gc.collect()
-gc.freeze()  # keeps the collector from touching, and so copying, shared pages
-run(server.serve())
+if "REQUEST" in globals():
+    if sys.path and sys.path[0] == "":
+        del sys.path[0]
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    request = json.loads(REQUEST)  # noqa: F821
+    run(request)
+else:
+    server = Server(preload())
+    gc.collect()
+    gc.freeze()  # keeps the collector from touching, and so copying, shared pages
+    run(server.serve())
