@@ -43,6 +43,7 @@ func Services() []Service {
 		{Name: "liveness", Every: 15 * time.Second, Run: markUnpolled},
 		{Name: "polls", Every: 5 * time.Second, Everywhere: true, Run: flushPolls},
 		{Name: "log-batches", Every: 10 * time.Minute, Run: forgetBatches},
+		{Name: "bundles", Every: time.Hour, Run: collectBundles},
 	}
 }
 

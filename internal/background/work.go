@@ -180,3 +180,14 @@ const resendWindow = time.Hour
 func forgetBatches(ctx context.Context, s *store.Store) error {
 	return s.ForgetBatches(ctx, orion.Now().Add(-resendWindow))
 }
+
+// keepBundles is how long code that the server keeps stays after the last
+// version that needs it was made.
+const keepBundles = 30 * 24 * time.Hour
+
+func collectBundles(ctx context.Context, s *store.Store) error {
+	return s.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.CollectBundles(tx.Now().Add(-keepBundles), batch)
+		return err
+	})
+}

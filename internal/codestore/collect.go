@@ -13,8 +13,9 @@ import (
 // CollectOptions say which trees may go.
 type CollectOptions struct {
 	Options
-	// Keep are the hashes that something refers to.
-	Keep map[string]bool
+	// Keep tells the hashes of the trees that stay; nil keeps none. What an
+	// upload that was cut short has left is nobody's and is not asked for.
+	Keep func(hash string) bool
 	// Before spares what was uploaded, or found by an upload, since: a deploy
 	// that is on its way refers to it in a moment. Two days ago is early enough.
 	Before time.Time
@@ -74,7 +75,7 @@ func Collect(ctx context.Context, s storage.Store, o CollectOptions) ([]Tree, er
 	var gone []Tree
 	for _, hash := range slices.Sorted(maps.Keys(trees)) {
 		tree := trees[hash]
-		if o.Keep[hash] || !tree.Modified.Before(o.Before) {
+		if tree.Whole && o.Keep != nil && o.Keep(hash) || !tree.Modified.Before(o.Before) {
 			continue
 		}
 		if !o.DryRun {

@@ -270,7 +270,7 @@ func forgets(t *testing.T, s storage.Store) {
 	if err := s.Put(ctx, storage.Join(path, "x.py"), text("1")); err != nil {
 		t.Fatal(err)
 	}
-	keep := map[string]bool{one.Hash(): true}
+	keep := func(hash string) bool { return hash == one.Hash() }
 	later := time.Now().Add(time.Hour)
 	if gone, err := Collect(ctx, s, CollectOptions{Keep: keep, Before: time.Now().Add(-time.Hour)}); err != nil || len(gone) > 0 {
 		t.Errorf("young trees: %+v, %v", gone, err)

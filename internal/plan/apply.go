@@ -100,6 +100,10 @@ func (p *Plan) Apply(ctx context.Context, prune bool) (*Outcome, error) {
 	if l, ok := p.ledger.(localLedger); ok {
 		return out, p.rememberHere(ctx, l, prune)
 	}
+	// The deploy is done; what is left over from long ago can wait for the next.
+	if _, err := CollectBundles(ctx, p.o.Client, KeepBundles, false); err != nil {
+		p.o.note("code that nothing uses could not be removed: %v", err)
+	}
 	return out, nil
 }
 

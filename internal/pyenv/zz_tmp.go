@@ -1,0 +1,3 @@
+package pyenv
+
+func (m *Manager) Locked(e Environment) []string { return nil }
