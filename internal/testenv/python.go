@@ -53,3 +53,14 @@ func PrefectsOwnTests(t testing.TB) string {
 	}
 	return dir
 }
+
+// Environments is a folder in which tests keep the Python environments that
+// orion makes for flow folders, named by their content: making one takes long.
+func Environments(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(cache(t), "environments")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}

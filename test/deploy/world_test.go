@@ -1,0 +1,261 @@
+// Package deploy proves `orion deploy` as a team uses it: the built program, a
+// real server, real Prefect clients, a git repository. There is nothing here
+// but tests.
+package deploy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orionflows/orion/internal/testenv"
+)
+
+// world is a repository, and a server to deploy it to.
+type world struct {
+	t    *testing.T
+	api  string
+	repo string
+	home string
+	env  []string
+}
+
+func orionServer(t *testing.T) *testenv.Server { return testenv.Orion(t, testenv.ServerOptions{}) }
+
+func prefectServer(t *testing.T) *testenv.Server { return testenv.Prefect(t, testenv.ServerOptions{}) }
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	return newWorldOn(t, orionServer)
+}
+
+func newWorldOn(t *testing.T, start func(*testing.T) *testenv.Server) *world {
+	t.Helper()
+	testenv.Heavy(t)
+	t.Parallel()
+	server := start(t)
+	home := t.TempDir()
+	orion := filepath.Join(home, "orion")
+	if err := os.MkdirAll(orion, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// Environments are the same for all tests, and take long to make.
+	if err := os.Symlink(testenv.Environments(t), filepath.Join(orion, "environments")); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, api: server.API(), repo: filepath.Join(home, "repo"), home: home}
+	w.env = append(testenv.Environment(), "HOME="+home, "ORION_HOME="+orion, "PREFECT_API_URL="+w.api, "PREFECT_HOME="+filepath.Join(home, "prefect"))
+	if err := os.MkdirAll(w.repo, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.git("init", "-q", "-b", "main")
+	return w
+}
+
+func (w *world) write(path, text string) {
+	w.t.Helper()
+	path = filepath.Join(w.repo, filepath.FromSlash(path))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) git(args ...string) {
+	w.t.Helper()
+	cmd := exec.Command("git", append([]string{"-C", w.repo, "-c", "user.name=Tester", "-c", "user.email=tester@example.test"}, args...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+}
+
+func (w *world) commit(message string) {
+	w.t.Helper()
+	w.git("add", "-A")
+	w.git("commit", "-q", "-m", message)
+}
+
+// run runs orion in the repository.
+func (w *world) run(args ...string) (stdout, stderr string, code int) {
+	w.t.Helper()
+	cmd := exec.Command(testenv.OrionBinary(w.t), args...)
+	cmd.Env, cmd.Dir = w.env, w.repo
+	if _, err := os.Stat(w.repo); err != nil {
+		cmd.Dir = w.home
+	}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		w.t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// ok is run for what must succeed.
+func (w *world) ok(args ...string) string {
+	w.t.Helper()
+	out, errs, code := w.run(args...)
+	if code != 0 {
+		w.t.Fatalf("orion %s: exit %d\n%s%s", strings.Join(args, " "), code, out, errs)
+	}
+	return out
+}
+
+func (w *world) json(v any, args ...string) {
+	w.t.Helper()
+	out := w.ok(append(args, "--output", "json")...)
+	if err := json.Unmarshal([]byte(out), v); err != nil {
+		w.t.Fatalf("orion %s: %v in %s", strings.Join(args, " "), err, out)
+	}
+}
+
+func (w *world) request(method, path, body string) string {
+	w.t.Helper()
+	req, err := http.NewRequest(method, w.api+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode >= 300 {
+		w.t.Fatalf("%s %s: %d %s %v", method, path, res.StatusCode, b, err)
+	}
+	return string(b)
+}
+
+func (w *world) post(path, body string) string  { w.t.Helper(); return w.request("POST", path, body) }
+func (w *world) patch(path, body string) string { w.t.Helper(); return w.request("PATCH", path, body) }
+
+// deployment is what the tests look at of one.
+type deployment struct {
+	ID          string
+	Name        string
+	Description string
+	FlowID      string `json:"flow_id"`
+	Updated     string
+	Path        string
+	Tags        []string
+	Parameters  map[string]any
+	Schedules   []struct {
+		ID     string
+		Active bool
+	}
+}
+
+type version struct {
+	Number       int64
+	Commit       *string
+	Message      *string
+	Dirty        bool
+	Bundle       *string
+	Requirements []string
+}
+
+type run struct {
+	ID        string
+	StateType string `json:"state_type"`
+	State     struct{ Message string }
+}
+
+func (w *world) deployment(name string) (d deployment) {
+	w.t.Helper()
+	if err := json.Unmarshal([]byte(w.request("GET", "/deployments/name/"+name, "")), &d); err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
+// server describes everything that a deploy may change on the server.
+func (w *world) server() string {
+	w.t.Helper()
+	var lines []string
+	flows := map[string]string{}
+	var fs []struct{ ID, Name string }
+	if err := json.Unmarshal([]byte(w.post("/flows/filter", `{}`)), &fs); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range fs {
+		flows[f.ID] = f.Name
+		lines = append(lines, "flow "+f.Name)
+	}
+	var ds []deployment
+	if err := json.Unmarshal([]byte(w.post("/deployments/filter", `{}`)), &ds); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, d := range ds {
+		lines = append(lines, fmt.Sprintf("deployment %s/%s %s %v %v %s", flows[d.FlowID], d.Name, d.Updated, d.Tags, d.Schedules, d.Path))
+	}
+	for _, kind := range []string{"block_documents", "variables", "work_pools"} {
+		var xs []struct{ ID, Name, Updated string }
+		if err := json.Unmarshal([]byte(w.post("/"+kind+"/filter", `{}`)), &xs); err != nil {
+			w.t.Fatal(err)
+		}
+		for _, x := range xs {
+			lines = append(lines, kind+" "+x.Name+" "+x.Updated)
+		}
+	}
+	lines = append(lines, "block schemas "+fmt.Sprint(strings.Count(w.post("/block_schemas/filter", `{}`), `"checksum"`)))
+	sort.Strings(lines)
+	return strings.Join(lines, "\n")
+}
+
+// start starts a run of a deployment and returns its id.
+func (w *world) start(name string) string {
+	w.t.Helper()
+	var r run
+	if err := json.Unmarshal([]byte(w.post("/deployments/"+w.deployment(name).ID+"/create_flow_run", `{}`)), &r); err != nil {
+		w.t.Fatal(err)
+	}
+	return r.ID
+}
+
+// agent lets Orion's agent run what is due.
+func (w *world) agent() {
+	w.t.Helper()
+	w.ok("agent", "start", "-q", "q", "--run-once", "--prefetch", "1s")
+}
+
+// prefectAgent lets Prefect's own agent run what is due.
+func (w *world) prefectAgent() {
+	w.t.Helper()
+	python := testenv.Python220(w.t)
+	cmd := exec.Command(filepath.Join(filepath.Dir(python), "prefect"), "agent", "start", "-q", "q", "--run-once", "--hide-welcome")
+	cmd.Env, cmd.Dir = append(w.env, "PATH="+filepath.Dir(python)+string(os.PathListSeparator)+os.Getenv("PATH")), w.home
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.t.Fatalf("prefect agent start: %v\n%s", err, out)
+	}
+}
+
+// ended checks how a run ended and what it logged.
+func (w *world) ended(id, state, logged string) {
+	w.t.Helper()
+	var r run
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		if err := json.Unmarshal([]byte(w.request("GET", "/flow_runs/"+id, "")), &r); err != nil {
+			w.t.Fatal(err)
+		}
+		if r.StateType == "COMPLETED" || r.StateType == "FAILED" || r.StateType == "CRASHED" || time.Now().After(deadline) {
+			break
+		}
+	}
+	logs := w.post("/logs/filter", `{"logs":{"flow_run_id":{"any_":["`+id+`"]}}}`)
+	if r.StateType != state || !strings.Contains(logs, logged) {
+		w.t.Errorf("the run is %s (%s), want %s with %q logged:\n%s", r.StateType, r.State.Message, state, logged, logs)
+	}
+}
