@@ -250,4 +250,3 @@ func cancelledContext(t testing.TB) context.Context {
 	cancel()
 	return ctx
 }
-
