@@ -21,6 +21,8 @@ import (
 
 var testTime = time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
 
+const testPatience = 30 * time.Second
+
 func TestMain(m *testing.M) {
 	if err := testenv.TrustLocalCertificate(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -10,11 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,7 +113,8 @@ var (
 )
 
 // GoogleStorage is the address of an emulator of Google Cloud Storage (a double
-// that others wrote, not the real thing), started once per test process.
+// that others wrote, not the real thing), started once per test process. It
+// serves one connection at a time, so each request gets one of its own.
 func GoogleStorage(t testing.TB) string {
 	t.Helper()
 	python := StoragePython(t)
@@ -122,7 +126,16 @@ func GoogleStorage(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return address
+	target, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.Transport = &http.Transport{DisableKeepAlives: true}
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // clients that leave early are part of the tests
+	s := httptest.NewServer(proxy)
+	t.Cleanup(s.Close)
+	return s.URL
 }
 
 var googleStorage shared[string]
@@ -378,4 +391,3 @@ func (p *FaultProxy) cutAll() {
 		p.cut(c)
 	}
 }
-

@@ -94,7 +94,7 @@ func Open(c Config) (*Store, error) {
 		s.identity.name = "the SAS token"
 		s.client, err = container.NewClientWithNoCredential(address+"?"+sas, options)
 	case c.ClientID == "" && c.Anonymous:
-		s.identity.name = "anonymous access"
+		s.identity.name = anonymous
 		s.client, err = container.NewClientWithNoCredential(address, options)
 	default:
 		var credential azcore.TokenCredential
@@ -138,6 +138,8 @@ func (s *Store) String() string {
 
 // Key is the key of the folder that the Python block reads for a path.
 func (s *Store) Key(path string) (string, error) { return s.key(path) }
+
+const anonymous = "anonymous access"
 
 const blockSize = 8 << 20
 
@@ -274,7 +276,7 @@ func (s *Store) failed(ctx context.Context, op string, err error) error {
 	case code == bloberror.ContainerNotFound, code == bloberror.ContainerBeingDeleted, code == bloberror.ContainerDisabled:
 		e.Kind = storage.ErrNoContainer
 		e.Fix = fmt.Sprintf("create it: az storage container create --name %s --account-name %s", s.name, accountOf("https://"+s.account))
-	case code == bloberror.ResourceNotFound && s.identity.name == "anonymous access":
+	case code == bloberror.ResourceNotFound && s.identity.name == anonymous:
 		e.Kind = storage.ErrDenied
 		e.Fix = "the container is not there, or is not public: give the storage block an identity"
 	case code == bloberror.BlobNotFound, answer.StatusCode == http.StatusNotFound && code == "":
@@ -282,6 +284,9 @@ func (s *Store) failed(ctx context.Context, op string, err error) error {
 	case code == bloberror.AuthenticationFailed, code == bloberror.InvalidAuthenticationInfo, code == bloberror.AccountIsDisabled:
 		e.Kind = storage.ErrCredentials
 		e.Fix = fmt.Sprintf("%s is wrong, has expired or belongs to another account", s.identity)
+	case code == bloberror.AuthorizationFailure && s.identity.TokenCredential == nil && s.identity.name != anonymous:
+		e.Kind = storage.ErrCredentials
+		e.Fix = fmt.Sprintf("%s is wrong, or the account's firewall keeps this machine out", s.identity)
 	case code == bloberror.AuthorizationFailure:
 		e.Kind = storage.ErrDenied
 		e.Fix = fmt.Sprintf("%s may not do that, or the account's firewall keeps this machine out: grant %s, and allow this network", s.identity, s.identity.role())

@@ -292,7 +292,7 @@ func (s *Store) do(ctx context.Context, op, method, address string, prepare func
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what there is of it
-	return nil, s.refused(op, resp.StatusCode, text)
+	return nil, s.refused(op, strings.HasPrefix(address, s.objectURL("")), resp.StatusCode, text)
 }
 
 func (s *Store) token() (*oauth2.Token, error) {
@@ -310,7 +310,7 @@ func (s *Store) token() (*oauth2.Token, error) {
 }
 
 // refused tells an answer of the API as an error of package storage.
-func (s *Store) refused(op string, status int, text []byte) error {
+func (s *Store) refused(op string, ofObject bool, status int, text []byte) error {
 	var answer struct {
 		Error struct {
 			Message string `json:"message"`
@@ -322,7 +322,7 @@ func (s *Store) refused(op string, status int, text []byte) error {
 	}
 	e := &storage.Error{Store: s.String(), Op: op, Err: errors.New(cmp.Or(message, http.StatusText(status)))}
 	switch {
-	case status == http.StatusNotFound && strings.Contains(message, "bucket does not exist"):
+	case status == http.StatusNotFound && (!ofObject || strings.Contains(message, "bucket does not exist")):
 		e.Kind, e.Fix = storage.ErrNoContainer, "create it: gcloud storage buckets create gs://"+s.bucket
 	case status == http.StatusNotFound:
 		e.Kind, e.Err = storage.ErrNotFound, nil
