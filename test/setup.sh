@@ -2,7 +2,7 @@
 # setup.sh - installs what the tests need beyond Go, once, into a cache folder.
 #
 #   test/setup.sh            install everything, print the folder's env.sh
-#   test/setup.sh python220  only the named parts: postgres uv python220 python28 cookiecutter upstream browser
+#   test/setup.sh python220  only the named parts: postgres uv python220 python28 cookiecutter upstream browser azurite s3 storage-python
 #
 # The cache is $ORION_TEST_CACHE, else <user cache>/orion-test. Each environment is keyed by
 # its requirements, so a second run does nothing, and a changed requirement rebuilds.
@@ -23,6 +23,9 @@ python28_requirements=("prefect==2.8.7" "pydantic<2" "griffe<0.40" "httpx<0.25" 
 upstream_requirements=("${python220_requirements[@]}" pip "pytest>7,<9" "pytest-asyncio>=0.18.2,!=0.22.0,<0.23.0" pytest-env pytest-timeout "pytest-xdist<3.9.0" respx "pendulum[test]<4" "regex" "exceptiongroup")
 cookiecutter_versions="3.11 3.12 3.10 3.13"
 cookiecutter_requirements=("cookiecutter==2.7.1")
+
+# Prefect's storage blocks, and the libraries with which they reach Azure, S3 and Google.
+storage_requirements=("${python220_requirements[@]}" "adlfs==2026.8.0" "s3fs==2026.9.0" "gcsfs==2026.10.1" "gcp-storage-emulator==2026.7.19" "prefect-azure[blob_storage]==0.3.11" "prefect-aws==0.4.20" "prefect-gcp[cloud_storage]==0.5.17")
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -121,6 +124,36 @@ install_browser() {
 }
 # --- end of browser ---
 
+# --- storage: what the stores of internal/codestore are tested against ---
+azurite_version=3.37.0
+install_azurite() {
+  local dir="$cache/azurite"
+  [ "$(cat "$dir/.key" 2>/dev/null)" = "$azurite_version" ] && return
+  if ! command -v npm >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    say "installing Node.js"
+    apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >&2
+  fi
+  command -v npm >/dev/null 2>&1 || { say "Node.js is absent: install node and npm for the tests of Azure storage"; return; }
+  say "installing Azurite $azurite_version"
+  rm -rf "$dir"
+  mkdir -p "$dir"
+  npm install --silent --no-audit --no-fund --prefix "$dir" "azurite@$azurite_version" >&2
+  printf '%s' "$azurite_version" >"$dir/.key"
+}
+
+versitygw_version=v1.8.0
+install_s3() {
+  local dir="$cache/s3"
+  [ "$(cat "$dir/.key" 2>/dev/null)" = "$versitygw_version" ] && return
+  say "building the S3 server versitygw $versitygw_version"
+  rm -rf "$dir"
+  mkdir -p "$dir"
+  CGO_ENABLED=0 GOBIN="$dir" go install "github.com/versity/versitygw/cmd/versitygw@$versitygw_version" >&2
+  printf '%s' "$versitygw_version" >"$dir/.key"
+}
+# --- end of storage ---
+
 write_env() {
   {
     echo "# written by test/setup.sh"
@@ -128,6 +161,9 @@ write_env() {
     [ -x "$cache/python28/bin/python" ] && echo "export ORION_TEST_PYTHON_28='$cache/python28/bin/python'"
     [ -x "$cache/cookiecutter/bin/cookiecutter" ] && echo "export ORION_TEST_COOKIECUTTER='$cache/cookiecutter/bin/cookiecutter'"
     [ -x "$cache/upstream/bin/python" ] && echo "export ORION_TEST_UPSTREAM='$cache'"
+    [ -x "$cache/storage-python/bin/python" ] && echo "export ORION_TEST_STORAGE_PYTHON='$cache/storage-python/bin/python'"
+    [ -x "$cache/azurite/node_modules/.bin/azurite-blob" ] && echo "export ORION_TEST_AZURITE='$cache/azurite/node_modules/.bin/azurite-blob'"
+    [ -x "$cache/s3/versitygw" ] && echo "export ORION_TEST_S3_SERVER='$cache/s3/versitygw'"
     true
   } >"$cache/env.sh.new"
   mv "$cache/env.sh.new" "$cache/env.sh"
@@ -137,7 +173,7 @@ write_env() {
 exec 9>"$cache/.lock"
 if command -v flock >/dev/null 2>&1; then flock 9; fi
 
-[ $# -gt 0 ] || set -- postgres uv python220 python28 cookiecutter upstream browser
+[ $# -gt 0 ] || set -- postgres uv python220 python28 cookiecutter upstream browser azurite s3 storage-python
 for part in "$@"; do
   case $part in
     postgres) install_postgres ;;
@@ -148,8 +184,11 @@ for part in "$@"; do
       environment upstream "$python220_versions" "${upstream_requirements[@]}"
       upstream_tests ;;
     browser) install_browser ;;
+    azurite) install_azurite ;;
+    s3) install_s3 ;;
+    storage-python) environment storage-python "$python220_versions" "${storage_requirements[@]}" ;;
     cookiecutter) environment cookiecutter "$cookiecutter_versions" "${cookiecutter_requirements[@]}" ;;
-    *) die "unknown part '$part': postgres uv python220 python28 cookiecutter upstream browser" ;;
+    *) die "unknown part '$part': postgres uv python220 python28 cookiecutter upstream browser azurite s3 storage-python" ;;
   esac
 done
 write_env

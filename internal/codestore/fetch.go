@@ -58,7 +58,7 @@ func Fetch(ctx context.Context, s storage.Store, hash, dir string, o Options) (M
 	if err != nil {
 		return m, err
 	}
-	tree, err := TreePath(s, hash)
+	tree, err := treeKey(s, hash)
 	if err != nil {
 		return m, err
 	}
@@ -138,11 +138,19 @@ func FetchPath(ctx context.Context, s storage.Store, path, dir string, o Options
 		return err
 	}
 	t := newTransfer(o, 0, 0)
-	if local, ok := s.(*storage.Local); ok {
-		return t.copyFolder(ctx, local, folder, dir)
-	}
-	if _, ok := s.(storage.KeepsPath); ok {
-		dir = filepath.Join(dir, filepath.FromSlash(folder))
+	switch s := s.(type) {
+	case *storage.Local:
+		return t.copyFolder(ctx, s, folder, dir, true)
+	case storage.Checkout:
+		var checkout *storage.Local
+		err := t.retry(ctx, func() (err error) {
+			checkout, err = s.Checkout(ctx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return t.copyFolder(ctx, checkout, folder, filepath.Join(dir, filepath.FromSlash(folder)), false)
 	}
 	objects, err := t.list(ctx, s, folder)
 	if err != nil {
@@ -181,17 +189,21 @@ func FetchPath(ctx context.Context, s storage.Store, path, dir string, o Options
 	})
 }
 
-// copyFolder does what the block "Local File System" does: it leaves out what
-// the folder's own ignore file names, and follows links.
-func (t *transfer) copyFolder(ctx context.Context, l *storage.Local, folder, dir string) error {
+// copyFolder copies a folder of this machine and follows links. The block "Local
+// File System" leaves out what the folder's own ignore file names; those of git
+// take everything, of which the links must lead to what is in the repository.
+func (t *transfer) copyFolder(ctx context.Context, l *storage.Local, folder, dir string, own bool) error {
 	from := l.Folder(folder)
 	if info, err := os.Stat(from); err != nil || !info.IsDir() {
 		return &storage.Error{Kind: storage.ErrNotFound, Store: l.String(), Op: fmt.Sprintf("fetch the code at %q", folder),
 			Fix: fmt.Sprintf("%s is no folder on this machine", from)}
 	}
-	ignored, err := readIgnoreFile(filepath.Join(from, ".prefectignore"))
-	if err != nil {
-		return err
+	ignored := &ignoreRules{}
+	if own {
+		var err error
+		if ignored, err = readIgnoreFile(filepath.Join(from, ".prefectignore")); err != nil {
+			return err
+		}
 	}
 	var copyAll func(from, at string, above []fs.FileInfo) error
 	copyAll = func(from, at string, above []fs.FileInfo) error {
@@ -201,8 +213,13 @@ func (t *transfer) copyFolder(ctx context.Context, l *storage.Local, folder, dir
 		}
 		for _, e := range entries {
 			source, at := filepath.Join(from, e.Name()), storage.Join(at, e.Name())
-			if ignored.match(at) {
+			if ignored.match(at) || !own && e.Name() == ".git" {
 				continue
+			}
+			if !own && e.Type()&fs.ModeSymlink != 0 {
+				if real, err := filepath.EvalSymlinks(source); err == nil && !within(l.Folder(""), real) {
+					return fmt.Errorf("the link %s leads out of the repository", storage.Join(folder, at))
+				}
 			}
 			info, err := os.Stat(source)
 			switch {
@@ -222,6 +239,9 @@ func (t *transfer) copyFolder(ctx context.Context, l *storage.Local, folder, dir
 			}
 		}
 		return nil
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
 	}
 	return copyAll(from, "", nil)
 }

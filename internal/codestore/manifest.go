@@ -128,7 +128,21 @@ const ownFolder = ".orion"
 
 // TreePath is what a deployment's path must be, for runs to read the bundle's
 // tree from a store through the block it was opened with.
-func TreePath(s storage.Store, hash string) (string, error) { return place(s, "code/"+hash) }
+func TreePath(s storage.Store, hash string) (string, error) {
+	key, err := treeKey(s, hash)
+	if err != nil {
+		return "", err
+	}
+	// Some blocks read paths below their own place, others from the top.
+	for _, path := range []string{ownFolder + "/code/" + hash, key} {
+		if leadsTo, err := s.Key(path); err == nil && leadsTo == key {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s: no path leads to what is deployed there", s)
+}
+
+func treeKey(s storage.Store, hash string) (string, error) { return place(s, "code/"+hash) }
 
 func manifestKey(s storage.Store, hash string) (string, error) {
 	return place(s, "manifests/"+hash+".json")

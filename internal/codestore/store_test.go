@@ -1,31 +1,152 @@
 package codestore
 
 import (
+	"crypto/rand"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
 	"github.com/orionflows/orion/internal/codestore/storage"
+	"github.com/orionflows/orion/internal/testenv"
 )
 
 var testTime = time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
 
-// place is a storage that the conformance suite is run on: open gives a store
+const testPatience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	if err := testenv.TrustLocalCertificate(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// block is one of Prefect's storage blocks.
+type block struct {
+	slug string
+	data map[string]any
+}
+
+func (b block) open(t testing.TB) storage.Store {
+	t.Helper()
+	text, err := json.Marshal(b.data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), b.slug, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func azureConnection(address string) string {
+	return "DefaultEndpointsProtocol=http;AccountName=" + testenv.AzuriteAccount + ";AccountKey=" + testenv.AzuriteKey + ";BlobEndpoint=" + address + ";"
+}
+
+// newContainer makes a container in an Azurite.
+func newContainer(t testing.TB, address string) string {
+	t.Helper()
+	name := strings.ToLower("c" + rand.Text())
+	client, err := container.NewClientFromConnectionString(azureConnection(address), name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Create(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func newBucket(t testing.TB) (name, address string) {
+	t.Helper()
+	address, root := testenv.S3Server(t)
+	name = strings.ToLower("b" + rand.Text())
+	if err := os.Mkdir(filepath.Join(root, name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return name, address
+}
+
+func newGoogleBucket(t testing.TB) (name, address string) {
+	t.Helper()
+	address = testenv.GoogleStorage(t)
+	name = strings.ToLower("b" + rand.Text())
+	resp, err := http.Post(address+"/storage/v1/b?project=test", "application/json", strings.NewReader(`{"name":"`+name+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("making a bucket: %s", resp.Status)
+	}
+	return name, address
+}
+
+// place is a storage that the conformance suite is run on: make gives a block
 // whose own place is new and empty.
 type testPlace struct {
 	name string
-	open func(t testing.TB) storage.Store
+	make func(t testing.TB) block
 }
 
 var places = []testPlace{
-	{"a folder", func(t testing.TB) storage.Store {
-		s, err := Open(t.Context(), "local-file-system", []byte(`{"basepath":"`+t.TempDir()+`"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
+	{"local-file-system", func(t testing.TB) block {
+		return block{"local-file-system", map[string]any{"basepath": t.TempDir()}}
+	}},
+	{"azure", func(t testing.TB) block {
+		address := testenv.Azurite(t)
+		return block{"azure", map[string]any{"bucket_path": newContainer(t, address) + "/some/folder", "azure_storage_connection_string": azureConnection(address)}}
+	}},
+	{"azure, a container of its own", func(t testing.TB) block {
+		address := testenv.Azurite(t)
+		return block{"azure", map[string]any{"bucket_path": "folder", "azure_storage_container": newContainer(t, address),
+			"azure_storage_account_name": testenv.AzuriteAccount, "azure_storage_connection_string": azureConnection(address)}}
+	}},
+	{"azure-blob-storage-container", func(t testing.TB) block {
+		address := testenv.Azurite(t)
+		return block{"azure-blob-storage-container", map[string]any{"container_name": newContainer(t, address), "base_folder": "some/folder",
+			"credentials": map[string]any{"connection_string": azureConnection(address)}}}
+	}},
+	{"remote-file-system, abfs", func(t testing.TB) block {
+		address := testenv.Azurite(t)
+		return block{"remote-file-system", map[string]any{"basepath": "abfs://" + newContainer(t, address) + "/", "settings": map[string]any{"connection_string": azureConnection(address)}}}
+	}},
+	{"remote-file-system, s3", func(t testing.TB) block {
+		bucket, address := newBucket(t)
+		return block{"remote-file-system", map[string]any{"basepath": "s3://" + bucket + "/some/folder", "settings": map[string]any{
+			"key": testenv.S3AccessKey, "secret": testenv.S3SecretKey, "client_kwargs": map[string]any{"endpoint_url": address, "region_name": "us-east-1"}}}}
+	}},
+	{"s3-bucket", func(t testing.TB) block {
+		bucket, address := newBucket(t)
+		return block{"s3-bucket", map[string]any{"bucket_name": bucket, "bucket_folder": "some/folder", "credentials": map[string]any{
+			"aws_access_key_id": testenv.S3AccessKey, "aws_secret_access_key": testenv.S3SecretKey, "region_name": "us-east-1",
+			"aws_client_parameters": map[string]any{"endpoint_url": address}}}}
+	}},
+	{"s3-bucket with minio-credentials", func(t testing.TB) block {
+		bucket, address := newBucket(t)
+		return block{"s3-bucket", map[string]any{"bucket_name": bucket, "bucket_folder": "", "credentials": map[string]any{
+			"minio_root_user": testenv.S3AccessKey, "minio_root_password": testenv.S3SecretKey, "region_name": "us-east-1",
+			"aws_client_parameters": map[string]any{"endpoint_url": address}}}}
+	}},
+	{"remote-file-system, gs", func(t testing.TB) block {
+		bucket, address := newGoogleBucket(t)
+		return block{"remote-file-system", map[string]any{"basepath": "gs://" + bucket + "/folder", "settings": map[string]any{"token": "anon", "endpoint_url": address}}}
 	}},
 }
 
@@ -44,13 +165,8 @@ func TestEveryStore(t *testing.T) {
 				"says what it keeps with a file that changes": noticesChanges,
 			} {
 				t.Run(name, func(t *testing.T) {
-					s := p.open(t)
-					t.Cleanup(func() {
-						if err := s.Close(); err != nil {
-							t.Error(err)
-						}
-					})
-					test(t, s)
+					t.Parallel()
+					test(t, p.make(t).open(t))
 				})
 			}
 		})
@@ -173,7 +289,11 @@ func carriesBundles(t *testing.T, s storage.Store) {
 		t.Errorf("Fetch of what is not there: %v", err)
 	}
 	// A file that was changed in the storage is noticed.
-	if err := s.Put(ctx, storage.Join(path, "flow.py"), text("print('bad')")); err != nil {
+	key, err := treeKey(s, b.Hash())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(ctx, storage.Join(key, "flow.py"), text("print('bad')")); err != nil {
 		t.Fatal(err)
 	}
 	to := filepath.Join(t.TempDir(), "x")
@@ -232,7 +352,7 @@ func mirrorsViews(t *testing.T, s storage.Store) {
 func resumes(t *testing.T, s storage.Store) {
 	ctx := t.Context()
 	b := pack(t, tree(t, codeV1))
-	path, err := TreePath(s, b.Hash())
+	path, err := treeKey(s, b.Hash())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +386,7 @@ func forgets(t *testing.T, s storage.Store) {
 		}
 	}
 	cut := pack(t, tree(t, map[string]string{"x.py": "1"}))
-	path, _ := TreePath(s, cut.Hash())
+	path, _ := treeKey(s, cut.Hash())
 	if err := s.Put(ctx, storage.Join(path, "x.py"), text("1")); err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +450,7 @@ func noticesChanges(t *testing.T, s storage.Store) {
 	if _, err := ReadManifest(t.Context(), s, b.Hash(), Options{}); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("a tree is marked: %v", err)
 	}
-	path, _ := TreePath(s, b.Hash())
+	path, _ := treeKey(s, b.Hash())
 	if o, err := s.Stat(t.Context(), storage.Join(path, "flow.py")); err == nil {
 		t.Errorf("a wrong file is there: %+v", o)
 	}

@@ -32,7 +32,7 @@ const refreshAfter = 24 * time.Hour
 func Upload(ctx context.Context, s storage.Store, b *Bundle, o Options) (Sent, error) {
 	hash := b.Hash()
 	t := newTransfer(o, len(b.Files), b.Size())
-	tree, err := TreePath(s, hash)
+	tree, err := treeKey(s, hash)
 	if err != nil {
 		return Sent{}, err
 	}

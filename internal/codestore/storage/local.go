@@ -134,9 +134,26 @@ func write(ctx context.Context, file string, c Content) error {
 	return errors.Join(err, f.Close())
 }
 
+// open follows links only as far as they stay in the folder: others lead to
+// what is no part of the store.
+func (l *Local) open(key string) (*os.File, error) {
+	root, err := os.OpenRoot(l.root)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, err := root.Open(filepath.FromSlash(key))
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		if info, lerr := root.Lstat(filepath.FromSlash(key)); lerr == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return nil, fs.ErrNotExist
+		}
+	}
+	return f, err
+}
+
 // Get opens the file.
 func (l *Local) Get(ctx context.Context, key string) (io.ReadCloser, error) {
-	f, err := os.Open(l.Folder(key))
+	f, err := l.open(key)
 	if err != nil {
 		return nil, l.failed("read "+key, err)
 	}
@@ -149,7 +166,7 @@ func (l *Local) Get(ctx context.Context, key string) (io.ReadCloser, error) {
 // Stat hashes the file.
 func (l *Local) Stat(ctx context.Context, key string) (Object, error) {
 	op := "read " + key
-	f, err := os.Open(l.Folder(key))
+	f, err := l.open(key)
 	if err != nil {
 		return Object{}, l.failed(op, err)
 	}

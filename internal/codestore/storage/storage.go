@@ -78,9 +78,36 @@ type Content struct {
 	Open func() (io.ReadCloser, error)
 }
 
-// KeepsPath is implemented by the stores whose Python blocks fetch a folder
-// into a folder of the same path, not into the working directory itself.
-type KeepsPath interface{ KeepsPath() }
+// Read opens the content for a store to send.
+func (c Content) Read() (*Source, error) {
+	r, err := c.Open()
+	if err != nil {
+		return nil, err
+	}
+	return &Source{ReadCloser: r}, nil
+}
+
+// Source is content that is being sent. Err is why it could not be read, if it
+// could not: whatever the store then says, it is not the store's fault.
+type Source struct {
+	io.ReadCloser
+	Err error
+}
+
+func (s *Source) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		s.Err = err
+	}
+	return n, err
+}
+
+// Checkout is implemented by the stores that bring everything to this machine's
+// disk at once, where it stays until they are closed. Their Python blocks fetch
+// a folder into a folder of the same path, not into the working directory.
+type Checkout interface {
+	Checkout(ctx context.Context) (*Local, error)
+}
 
 // ReadOnly is implemented by the stores that nothing can be put into.
 type ReadOnly interface{ ReadOnly() }
@@ -142,4 +169,20 @@ func (r reader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return r.Reader.Read(p)
+}
+
+// Body is a reader whose errors tell makes into errors of this package.
+func Body(r io.ReadCloser, tell func(error) error) io.ReadCloser { return body{r, tell} }
+
+type body struct {
+	io.ReadCloser
+	tell func(error) error
+}
+
+func (b body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = b.tell(err)
+	}
+	return n, err
 }
