@@ -88,6 +88,14 @@ type BlockDocument struct {
 	IsAnonymous             bool         `json:"is_anonymous"`
 }
 
+// TypeSlug is the slug of the block's type, "" when the answer leaves it out.
+func (d *BlockDocument) TypeSlug() string {
+	if d.BlockType == nil {
+		return ""
+	}
+	return d.BlockType.Slug
+}
+
 // BlockDocumentCreate saves a block.
 type BlockDocumentCreate struct {
 	Name          *string `json:"name,omitzero"`

@@ -62,37 +62,31 @@ func (e *execution) code(d *orion.Deployment, dir string) (code, error) {
 		return c, nil
 	}
 	store, err := e.storage(d.StorageDocumentID)
-	if errors.Is(err, storage.ErrInvalid) {
-		return c, nil // not a storage that Orion knows: the engine fetches it
-	}
-	if err != nil {
-		return c, err
+	if store == nil || err != nil {
+		return c, err // one that Orion does not know the engine may know
 	}
 	defer store.Close()
 	if err := codestore.FetchPath(e.ctx, store, path, dir, codestore.Options{}); err != nil {
 		return c, fmt.Errorf("the code could not be fetched: %w", err)
 	}
 	c.folder = dir
-	if _, ok := store.(storage.KeepsPath); ok {
-		return c, nil // it lies deeper, and the engine wants it there again
-	}
 	if e.a.c.IsOrion() {
 		c.api = e.a.c.RunURL(e.run.ID, dir)
 	}
 	return c, nil
 }
 
-// storage opens the place that a storage block names.
+// storage opens the place that a storage block names; nil for one of a type
+// that Orion does not know.
 func (e *execution) storage(id orion.ID) (storage.Store, error) {
 	b, err := e.a.c.BlockDocument(e.ctx, id, true)
 	if err != nil {
 		return nil, fmt.Errorf("its storage block cannot be read: %w", err)
 	}
-	slug := ""
-	if b.BlockType != nil {
-		slug = b.BlockType.Slug
+	if !codestore.Known(b.TypeSlug()) {
+		return nil, nil
 	}
-	store, err := codestore.Open(e.ctx, slug, b.Data)
+	store, err := codestore.Open(e.ctx, b.TypeSlug(), b.Data)
 	if err != nil {
 		return nil, fmt.Errorf("its storage block %q: %w", name(b), err)
 	}
@@ -126,6 +120,9 @@ func (e *execution) bundle(rc *orion.RunCode) (string, error) {
 		return failed(errors.New("its deployment is gone"))
 	}
 	store, err := e.storage(rc.Deployment.StorageDocumentID)
+	if err == nil && store == nil {
+		err = errors.New("its storage block is of a type that this agent does not know: update it")
+	}
 	if err != nil {
 		return failed(err)
 	}

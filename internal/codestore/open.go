@@ -39,6 +39,9 @@ func Open(ctx context.Context, slug string, data orion.JSON) (storage.Store, err
 	return s, nil
 }
 
+// Known reports whether blocks of this type can be opened.
+func Known(slug string) bool { return openers[slug] != nil }
+
 type opener func(context.Context, orion.JSON) (storage.Store, error)
 
 var openers = map[string]opener{

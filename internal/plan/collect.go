@@ -201,12 +201,9 @@ func (p *Plan) block(ctx context.Context, id orion.ID) (*overlay.BlockUse, error
 	if err != nil {
 		return nil, fmt.Errorf("the block %s: %w", id, err)
 	}
-	u := &overlay.BlockUse{ID: b.ID, Existing: true, Data: overlay.Body(b.Data), Anonymous: b.IsAnonymous}
+	u := &overlay.BlockUse{ID: b.ID, Existing: true, Type: b.TypeSlug(), Data: overlay.Body(b.Data), Anonymous: b.IsAnonymous}
 	if b.Name != nil {
 		u.Name = *b.Name
-	}
-	if b.BlockType != nil {
-		u.Type = b.BlockType.Slug
 	}
 	return u, nil
 }

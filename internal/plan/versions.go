@@ -78,9 +78,5 @@ func OpenStorage(ctx context.Context, c *client.Client, id orion.ID) (storage.St
 	if err != nil {
 		return nil, fmt.Errorf("the storage block of the deployment: %w", err)
 	}
-	slug := ""
-	if b.BlockType != nil {
-		slug = b.BlockType.Slug
-	}
-	return codestore.Open(ctx, slug, b.Data)
+	return codestore.Open(ctx, b.TypeSlug(), b.Data)
 }

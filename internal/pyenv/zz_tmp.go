@@ -1,3 +1,0 @@
-package pyenv
-
-func (m *Manager) Locked(e Environment) []string { return nil }
