@@ -36,7 +36,7 @@ func ChangedSince(ctx context.Context, root, rev string, files []File, inputs fu
 			}
 		}
 	}
-	sources := &imported{root: root, of: map[string][]string{}}
+	sources := &imported{root: root, changed: is, of: map[string][]string{}}
 	var out []File
 	for _, file := range files {
 		folder, err := filepath.Rel(root, file.Folder)
@@ -116,8 +116,9 @@ func git(ctx context.Context, dir string, arguments ...string) ([]byte, error) {
 // code imports. It may name too much, and misses what is imported by a name
 // that is put together.
 type imported struct {
-	root string
-	of   map[string][]string // by source file, below root
+	root    string
+	changed map[string]bool     // what is in it may be gone and is missed all the same
+	of      map[string][]string // by source file, below root
 }
 
 var importing = regexp.MustCompile(`(?m)^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import\b|import[ \t]+([.\w, \t]+))`)
@@ -207,11 +208,12 @@ func (s *imported) locate(file, name string) []string {
 // at is the module at a path: a file, or a package, of which anything may be
 // what is wanted.
 func (s *imported) at(name string) []string {
-	if info, err := os.Stat(filepath.Join(s.root, filepath.FromSlash(name)+".py")); err == nil && info.Mode().IsRegular() {
+	info, err := os.Stat(filepath.Join(s.root, filepath.FromSlash(name)+".py"))
+	if err == nil && info.Mode().IsRegular() || s.changed[name+".py"] {
 		return []string{name + ".py"}
 	}
 	sources, err := filepath.Glob(filepath.Join(s.root, filepath.FromSlash(name), "*.py"))
-	if err != nil || len(sources) == 0 {
+	if err != nil || len(sources) == 0 && !s.changed[name+"/"] {
 		return nil
 	}
 	found := []string{name + "/"}

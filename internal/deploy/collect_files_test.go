@@ -372,7 +372,7 @@ build:
   - prefect.deployments.steps.run_shell_script:
       script: touch built
   - prefect_docker.deployments.steps.build_docker_image:
-      id: image
+      id: build-image
       image_name: registry/x
       tag: "7"
 push:
@@ -387,7 +387,7 @@ pull:
 deployments:
   - name: one
     entrypoint: flow.py:load
-    work_pool: {name: yaml-pool, job_variables: {image: "{{ image.image }}"}}
+    work_pool: {name: yaml-pool, job_variables: {image: "{{ build-image.image }}"}}
     schedules: [{cron: "0 1 * * *", timezone: UTC}]
   - name: two
     entrypoint: flow.py:load
