@@ -468,7 +468,7 @@ func clientEnv(c *client.Client) []string {
 func flowScript(flow, function, name, queue, cron, zone string, tags []string) (string, func(), error) {
 	quote := func(v any) string { b, _ := orion.Encode(v); return string(b) }
 	var b strings.Builder
-	fmt.Fprintf(&b, "import importlib.util, sys\nfrom prefect.deployments import Deployment\n")
+	fmt.Fprintf(&b, "import importlib.util, sys\nsys.path.insert(0, %s)\nfrom prefect.deployments import Deployment\n", quote(filepath.Dir(flow)))
 	fmt.Fprintf(&b, "spec = importlib.util.spec_from_file_location('__flow__', %s)\nmod = importlib.util.module_from_spec(spec)\nsys.modules['__flow__'] = mod\nspec.loader.exec_module(mod)\n", quote(flow))
 	sched := ""
 	if cron != "" {

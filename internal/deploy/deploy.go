@@ -79,3 +79,12 @@ func newFile(root, path string, kind Kind) File {
 func (f File) root() string {
 	return filepath.Clean(strings.TrimSuffix(filepath.ToSlash(f.Path), f.Rel))
 }
+
+// script is the file as its process is told: by its name in the folder it runs
+// in, unless it lies elsewhere.
+func (f File) script() string {
+	if filepath.Dir(f.Path) != f.Folder {
+		return f.Path
+	}
+	return filepath.Base(f.Path)
+}

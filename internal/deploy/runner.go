@@ -184,7 +184,7 @@ func (r *Runner) canWarm() bool {
 }
 
 func (r *Runner) runFresh(ctx context.Context, file File, env pyenv.Environment, request request, out *tail) (int, error) {
-	cmd := exec.Command(env.Python, filepath.Base(file.Path))
+	cmd := exec.Command(env.Python, file.script())
 	switch {
 	case request.Collect != nil:
 		text, err := json.Marshal(request)

@@ -60,7 +60,7 @@ type request struct {
 
 // newRequest asks for a file to be run, with what comes before it, if anything.
 func newRequest(file File, pythonPath string, before *shim) request {
-	r := request{Folder: file.Folder, Name: filepath.Base(file.Path),
+	r := request{Folder: file.Folder, Name: file.script(),
 		Env: map[string]string{"PWD": file.Folder}, Path: []string{}, Collect: before}
 	if file.Kind == PrefectYAML {
 		r.Source, r.Argv = prefectProgram, append([]string{"prefect"}, prefectArguments...)

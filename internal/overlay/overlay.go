@@ -117,11 +117,11 @@ func (v *Overlay) File(name string) *File {
 }
 
 // URL is the API as the file is to see it: its PREFECT_API_URL.
-func (f *File) URL() string { return f.overlay.url + "/" + f.token + "/api" }
+func (f *File) URL() string { return f.overlay.url + "/api/" + f.token } // clients warn of paths that do not begin so
 
 // ReportURL takes what the process of the file has to say besides requests: any
 // body that is posted there.
-func (f *File) ReportURL() string { return f.overlay.url + "/" + f.token + "/report" }
+func (f *File) ReportURL() string { return f.overlay.url + "/report/" + f.token }
 
 // Reports are the bodies that were posted to ReportURL, in order.
 func (f *File) Reports() [][]byte {
@@ -140,18 +140,27 @@ func (f *File) Refused() []string {
 // maxBody bounds what a file may send in one request.
 const maxBody = 64 << 20
 
-// ServeHTTP answers /<token>/api/… and /<token>/report.
+// split takes the path of a request apart: what it is for, whose it is, and
+// what is left.
+func split(r *http.Request) (purpose, token, rest string) {
+	purpose, rest, _ = strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
+	if at := strings.IndexByte(rest, '/'); at >= 0 {
+		return purpose, rest[:at], rest[at:]
+	}
+	return purpose, rest, ""
+}
+
+// ServeHTTP answers /api/<token>/… and /report/<token>.
 func (v *Overlay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	token, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
+	purpose, token, path := split(r)
 	v.mu.Lock()
 	f := v.files[token]
 	v.mu.Unlock()
-	path, isAPI := strings.CutPrefix(rest, "api")
 	switch {
-	case f == nil || !isAPI && rest != "report":
+	case f == nil || purpose != "api" && purpose != "report":
 		http.NotFound(w, r)
 		return
-	case !isAPI:
+	case purpose == "report":
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)

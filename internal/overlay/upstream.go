@@ -71,8 +71,8 @@ func (v *Overlay) below(path string) string { return strings.TrimRight(v.base.St
 
 // rewrite aims a request at the server, and leaves all else in it as it is.
 func (v *Overlay) rewrite(p *httputil.ProxyRequest) {
-	_, rest, _ := strings.Cut(strings.TrimPrefix(p.In.URL.EscapedPath(), "/"), "/")
-	to, err := url.Parse(v.below(strings.TrimPrefix(rest, "api")))
+	_, _, path := split(p.In)
+	to, err := url.Parse(v.below(path))
 	if err != nil {
 		to = v.base // it came from a URL and is one
 	}

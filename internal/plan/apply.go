@@ -14,6 +14,7 @@ import (
 	"github.com/orionflows/orion/internal/codestore"
 	"github.com/orionflows/orion/internal/codestore/storage"
 	"github.com/orionflows/orion/internal/overlay"
+	"github.com/orionflows/orion/internal/pyenv"
 )
 
 // Outcome is what a deploy did.
@@ -258,7 +259,11 @@ func (p *Plan) deploymentRequests(s *shipment, it *Item) ([]request, error) {
 	if !ours {
 		return []request{r}, nil
 	}
-	if b, err = orion.Encode(p.version(it)); err != nil {
+	v, err := p.version(it)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = orion.Encode(v); err != nil {
 		return nil, err
 	}
 	return []request{r, {item: it, version: true, about: fmt.Sprintf("the version of %q", it.Deployment), BatchRequest: orion.BatchRequest{Method: http.MethodPost,
@@ -282,9 +287,10 @@ func schedulesOf(it *Item, ours bool) []orion.DeploymentScheduleCreate {
 }
 
 // version is what is recorded of a deployment.
-func (p *Plan) version(it *Item) orion.DeploymentVersionCreate {
+func (p *Plan) version(it *Item) (orion.DeploymentVersionCreate, error) {
+	installed, err := p.installed(it.env)
 	v := orion.DeploymentVersionCreate{Repository: p.Repository.Name, File: it.File, Dirty: p.Repository.Dirty,
-		Requirements: p.o.Environments.Locked(it.env), Declared: it.declared.digests(), Inputs: it.inputs}
+		Requirements: installed, Declared: it.declared.digests(), Inputs: it.inputs}
 	for to, from := range map[**string]string{&v.Commit: p.Repository.Commit, &v.Author: p.Repository.Author, &v.Message: p.Repository.Message} {
 		if from != "" {
 			*to = &from
@@ -296,7 +302,21 @@ func (p *Plan) version(it *Item) orion.DeploymentVersionCreate {
 			v.View = &it.bundle.views[0]
 		}
 	}
-	return v
+	return v, err
+}
+
+// installed are the packages of an environment, read once for all deployments
+// that have it.
+func (p *Plan) installed(env pyenv.Environment) ([]string, error) {
+	if list, ok := p.packages[env.Key]; ok {
+		return list, nil
+	}
+	list, err := pyenv.Locked(env)
+	if err != nil {
+		return nil, fmt.Errorf("what is installed in %s: %w", env.Dir, err)
+	}
+	p.packages[env.Key] = list
+	return list, nil
 }
 
 // oneByOne tells a server that knows no batches.
@@ -360,7 +380,11 @@ func (p *Plan) rememberHere(ctx context.Context, l localLedger, prune bool) erro
 			if err != nil {
 				return err
 			}
-			made[it.ID] = localVersion{Revision: d.Revision(), Version: p.version(it)}
+			v, err := p.version(it)
+			if err != nil {
+				return err
+			}
+			made[it.ID] = localVersion{Revision: d.Revision(), Version: v}
 		}
 	}
 	return l.remember(p.Repository.Name, made, gone)

@@ -19,15 +19,10 @@ import (
 // collect runs files against the overlay and plans what they would do.
 func (p *Plan) collect(ctx context.Context, files []deploy.File, owned []orion.OwnedDeployment) error {
 	jobs := p.jobs(ctx, files)
-	over, err := overlay.Start(overlay.Options{API: p.o.Client.URL(), Key: p.o.Key})
-	if err != nil {
-		return err
-	}
-	defer over.Close()
 	runner := deploy.NewRunner(deploy.RunnerOptions{Env: p.environ()})
 	defer runner.Close()
 	done := 0
-	collected := runner.Collect(ctx, over, jobs, deploy.CollectOptions{Root: p.o.Repository.Root, Parallel: p.o.Parallel}, func(e deploy.Event) {
+	collected := runner.Collect(ctx, p.over, jobs, deploy.CollectOptions{Root: p.o.Repository.Root, Parallel: p.o.Parallel}, func(e deploy.Event) {
 		if e.Result == nil {
 			return
 		}
@@ -39,7 +34,8 @@ func (p *Plan) collect(ctx context.Context, files []deploy.File, owned []orion.O
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if p.recording, err = over.Recording(ctx); err != nil {
+	var err error
+	if p.recording, err = p.over.Recording(ctx); err != nil {
 		return err
 	}
 	ran := map[string]*deploy.Collected{}
@@ -402,7 +398,7 @@ func (p *Plan) remember(ran map[string]*deploy.Collected, bundles *packer) error
 			c := ran[it.File]
 			m := remembered{Inputs: c.Inputs, Environment: it.env.Key, Needs: p.recording.Needs[it.File], Packs: packs[it.File]}
 			var err error
-			if m.Fingerprint, err = c.Inputs.Fingerprint(p.o.Repository.Root, p.environ()); err != nil {
+			if m.Fingerprint, err = c.Inputs.Fingerprint(p.o.Repository.Root, p.environ(), p.hashes); err != nil {
 				m.Inputs.Complete = false
 			}
 			for _, r := range p.recording.Reads[it.File] {

@@ -83,7 +83,8 @@ func (p *Plan) changedFiles(ctx context.Context, files []deploy.File, known map[
 			key := r.Method + " " + r.Path + " " + string(r.Body) + " " + r.Digest
 			ok, asked := answers[key]
 			if !asked {
-				ok = overlay.StillReads(ctx, p.o.Client, r)
+				now, err := p.over.Digest(ctx, r)
+				ok = err == nil && now == r.Digest
 				answers[key] = ok
 			}
 			fresh[i] = fresh[i] && ok
@@ -125,7 +126,7 @@ func (p *Plan) asItWas(ctx context.Context, f deploy.File, owned []*orion.OwnedD
 	if err != nil || spec.Key != m.Environment {
 		return false
 	}
-	print, err := m.Inputs.Fingerprint(p.o.Repository.Root, p.environ())
+	print, err := m.Inputs.Fingerprint(p.o.Repository.Root, p.environ(), p.hashes)
 	if err != nil || print != m.Fingerprint {
 		return false
 	}

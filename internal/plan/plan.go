@@ -144,6 +144,9 @@ type Plan struct {
 	ledger    ledger
 	recording *overlay.Recording
 	others    map[int]bool // writes of the recording that change something
+	packages  map[string][]string
+	hashes    *deploy.Hashes
+	over      *overlay.Overlay
 }
 
 // Count counts the items with an action.
@@ -235,7 +238,7 @@ func Make(ctx context.Context, o Options) (*Plan, error) {
 	if err := o.Client.Do(ctx, "GET", "/health", nil, nil); err != nil {
 		return nil, err
 	}
-	p := &Plan{Repository: o.Repository, Server: o.Client.URL(), o: o, others: map[int]bool{}}
+	p := &Plan{Repository: o.Repository, Server: o.Client.URL(), o: o, others: map[int]bool{}, packages: map[string][]string{}, hashes: deploy.OpenHashes(o.State)}
 	if o.Client.IsOrion() {
 		p.ledger = serverLedger{o.Client}
 	} else {
@@ -254,6 +257,20 @@ func Make(ctx context.Context, o Options) (*Plan, error) {
 		return nil, err
 	}
 	known := byFile(owned)
+	if o.ChangedSince != "" {
+		files, err = deploy.ChangedSince(ctx, o.Repository.Root, o.ChangedSince, files, func(f deploy.File) (deploy.Inputs, bool) {
+			var m remembered
+			ds := known[f.Rel]
+			return m.Inputs, len(ds) > 0 && orion.Decode(ds[0].Version.Inputs, &m) == nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if p.over, err = overlay.Start(overlay.Options{API: o.Client.URL(), Key: o.Key}); err != nil {
+		return nil, err
+	}
+	defer p.over.Close()
 	run, same, err := p.changedFiles(ctx, files, known)
 	if err != nil {
 		return nil, err
@@ -274,6 +291,9 @@ func Make(ctx context.Context, o Options) (*Plan, error) {
 	}
 	p.removals(owned)
 	p.sort()
+	if err := p.hashes.Save(); err != nil {
+		o.note("what was read cannot be remembered for the next time: %v", err)
+	}
 	return p, nil
 }
 

@@ -65,8 +65,20 @@ func (m *Manager) install(ctx context.Context, spec Spec, progress func(string))
 
 	progress("installing")
 	command := tool.install(environmentPython(dir))
-	if spec.Requirements != "" {
-		command = append(command, "-r", spec.Requirements)
+	switch filepath.Base(spec.Requirements) {
+	case projectFile:
+		command = append(command, spec.lines...)
+	case uvLock:
+		exported, err := m.exportLock(ctx, spec.Requirements)
+		if err != nil {
+			return "", err
+		}
+		defer os.Remove(exported)
+		command = append(command, "-r", exported)
+	default:
+		if spec.Requirements != "" {
+			command = append(command, "-r", spec.Requirements)
+		}
 	}
 	if len(spec.extra) == 0 && spec.Requirements == "" {
 		return tool.name, nil // a base of nothing: a bare interpreter

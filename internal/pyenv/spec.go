@@ -18,7 +18,7 @@ import (
 // share one environment.
 type Spec struct {
 	Key          string
-	Requirements string // absolute path of the requirements file; "" for the base environment
+	Requirements string // absolute path of the file that states them; "" for the base environment
 
 	folder, root string
 	python       string   // identity of the interpreter
@@ -26,10 +26,12 @@ type Spec struct {
 	extra        []string // requirements to install besides the file
 }
 
-// ForFolder finds the requirements of a flow folder: requirements.txt in it,
-// else in the nearest parent up to and including root, else the base. It reads
-// and hashes; nothing is installed, and no Python is started once the
-// interpreter is known to the cache.
+// ForFolder finds the requirements of a flow folder: in it, else in the nearest
+// parent up to and including root, else the base. In a folder requirements.txt
+// counts before requirements.lock, that before uv.lock, and that before the
+// dependencies of the project in pyproject.toml. It reads and hashes; nothing is
+// installed, and no Python is started once the interpreter is known to the
+// cache.
 func (m *Manager) ForFolder(ctx context.Context, folder, root string) (Spec, error) {
 	folder, err := filepath.Abs(folder)
 	if err != nil {
@@ -52,7 +54,7 @@ func (m *Manager) ForFolder(ctx context.Context, folder, root string) (Spec, err
 	if spec.Requirements == "" {
 		spec.lines, spec.extra = m.options.Base, m.options.Base
 	} else {
-		r, err := readRequirements(spec.Requirements, m.getenv)
+		r, err := m.read(spec.Requirements)
 		if err != nil {
 			return Spec{}, err
 		}
@@ -80,13 +82,26 @@ func findRequirements(folder, root string) (string, error) {
 		root = folder
 	}
 	for dir := folder; ; dir = filepath.Dir(dir) {
-		path := filepath.Join(dir, "requirements.txt")
-		info, err := os.Stat(path)
-		if err == nil && info.Mode().IsRegular() {
+		for _, name := range sources {
+			path := filepath.Join(dir, name)
+			info, err := os.Stat(path)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return "", fmt.Errorf("looking for requirements: %w", err)
+			}
+			if err != nil || !info.Mode().IsRegular() {
+				continue
+			}
+			if name == projectFile {
+				// Tools keep their settings in this file, too.
+				p, err := readProject(path)
+				if err != nil {
+					return "", err
+				}
+				if len(p.Project.Dependencies) == 0 {
+					continue
+				}
+			}
 			return path, nil
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("looking for requirements: %w", err)
 		}
 		if dir == root || dir == filepath.Dir(dir) {
 			return "", nil
