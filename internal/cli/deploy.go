@@ -432,9 +432,13 @@ func (pr *printer) failure(file, text, hint string) {
 }
 
 func (pr *printer) changes(fields []plan.Field) {
+	names := map[string]bool{}
 	width := 0
 	for _, f := range fields {
-		width = max(width, len(f.Name))
+		names[f.Name] = true
+		if !f.IsSchedule() {
+			width = max(width, len(f.Name))
+		}
 	}
 	width = min(width, 40)
 	for _, f := range fields {
@@ -442,11 +446,20 @@ func (pr *printer) changes(fields []plan.Field) {
 		if f.ByHand && f.From != "" {
 			note = pr.dim("  (was changed by hand)")
 		}
-		if f.Hidden {
+		schedule, isSwitch := strings.CutSuffix(f.Name, " active")
+		switch {
+		case isSwitch && names[schedule]: // it comes or goes with the schedule
+		case f.Hidden:
 			pr.line("      %-*s  %s", width, f.Name, pr.dim("(value not shown)"))
-			continue
+		case f.IsSchedule() && f.From == "":
+			pr.line("      %s %s", pr.green("+"), f.Name)
+		case f.IsSchedule() && f.To == "":
+			pr.line("      %s %s%s", pr.red("-"), f.Name, note)
+		case f.IsSchedule():
+			pr.line("      %s %s%s", pr.yellow("~"), f.Name, note)
+		default:
+			pr.line("      %-*s  %s → %s%s", width, f.Name, brief(f.From), brief(f.To), note)
 		}
-		pr.line("      %-*s  %s → %s%s", width, f.Name, brief(f.From), brief(f.To), note)
 	}
 }
 
@@ -464,6 +477,11 @@ func (pr *printer) drift(fields []plan.Field) {
 			now = pr.dim("(value not shown)")
 		case f.To == "":
 			now = "removed"
+		case f.IsSchedule():
+			now = "added"
+		}
+		if f.IsSchedule() {
+			f.From = ""
 		}
 		if f.From != "" {
 			now += pr.dim("  (the repository says " + brief(f.From) + ")")
@@ -476,9 +494,6 @@ func (pr *printer) drift(fields []plan.Field) {
 func brief(v string) string {
 	if v == "" {
 		return "–"
-	}
-	if strings.HasPrefix(v, `{"catchup":`) { // a schedule's settings are in its name
-		return "scheduled"
 	}
 	return shorten(v, 60)
 }

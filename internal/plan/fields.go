@@ -91,7 +91,7 @@ func describe(s *orion.Schedule) string {
 	return "none"
 }
 
-// isScheduleSwitch tells the fields that people switch in the UI and that stay
+// isSwitch tells the fields that people switch in the UI and that stay
 // as they were switched.
 func isSwitch(field string) bool {
 	return field == fieldPaused || strings.HasPrefix(field, schedulePrefix) && strings.HasSuffix(field, " active")
@@ -190,6 +190,11 @@ type Field struct {
 	ByHand bool `json:"by_hand,omitzero"`
 	// Hidden tells that the values are left out: they may be secret.
 	Hidden bool `json:"hidden,omitzero"`
+}
+
+// IsSchedule tells a field that is a whole schedule, which its name describes.
+func (f Field) IsSchedule() bool {
+	return strings.HasPrefix(f.Name, schedulePrefix) && !strings.HasSuffix(f.Name, " active")
 }
 
 // compare says what a deploy of wanted has to change on the server, and what
