@@ -2,12 +2,14 @@ package codestore
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"maps"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orionflows/orion/internal/testenv"
 )
@@ -15,11 +17,11 @@ import (
 // blocksScript calls a block's put_directory or get_directory for each task.
 const blocksScript = `
 import json, sys
-from prefect.filesystems import LocalFileSystem, RemoteFileSystem, Azure, S3, GCS
+from prefect.filesystems import LocalFileSystem, RemoteFileSystem, Azure
 from prefect_azure.blob_storage import AzureBlobStorageContainer
 from prefect_aws.s3 import S3Bucket
 from prefect_aws.credentials import AwsCredentials, MinIOCredentials
-classes = {"local-file-system": LocalFileSystem, "remote-file-system": RemoteFileSystem, "azure": Azure, "s3": S3, "gcs": GCS,
+classes = {"local-file-system": LocalFileSystem, "remote-file-system": RemoteFileSystem, "azure": Azure,
            "azure-blob-storage-container": AzureBlobStorageContainer, "s3-bucket": S3Bucket}
 for task in json.load(sys.stdin):
     try:
@@ -51,7 +53,9 @@ func runBlocks(t *testing.T, python string, tasks []blockTask) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(python, "-W", "ignore", "-c", blocksScript)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, python, "-W", "ignore", "-c", blocksScript)
 	cmd.Env = append(testenv.Environment(), "PREFECT_HOME="+t.TempDir(), "PREFECT_LOGGING_LEVEL=ERROR")
 	cmd.Stdin = bytes.NewReader(in)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -81,6 +85,9 @@ func TestStoresAndPythonBlocksReadEachOther(t *testing.T) {
 	var puts, gets []blockTask
 	at := func(s string) *string { return &s }
 	for _, p := range places {
+		if strings.HasSuffix(p.name, ", gs") {
+			continue // gcsfs and the emulator do not understand each other
+		}
 		pl := place{name: p.name, block: p.make(t), tree: t.TempDir(), view: t.TempDir(), whole: t.TempDir(), put: "from/python"}
 		all = append(all, pl)
 		puts = append(puts, blockTask{Slug: pl.block.slug, Data: pl.block.data, Put: true, Dir: dir, Path: &pl.put, Ignore: filepath.Join(dir, ".prefectignore")})
