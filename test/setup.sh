@@ -24,8 +24,9 @@ upstream_requirements=("${python220_requirements[@]}" pip "pytest>7,<9" "pytest-
 cookiecutter_versions="3.11 3.12 3.10 3.13"
 cookiecutter_requirements=("cookiecutter==2.7.1")
 
-# Prefect's storage blocks, and the libraries with which they reach Azure, S3 and Google.
-storage_requirements=("${python220_requirements[@]}" "adlfs==2026.8.0" "s3fs==2026.9.0" "gcsfs==2026.10.1" "gcp-storage-emulator==2026.7.19" "prefect-azure[blob_storage]==0.3.11" "prefect-aws==0.4.20" "prefect-gcp[cloud_storage]==0.5.17")
+# Prefect's storage blocks, and the libraries with which they reach Azure and S3; an emulator of Google's.
+# The blocks for Azure predate the current management library.
+storage_requirements=("${python220_requirements[@]}" "adlfs==2026.8.0" "s3fs==2026.9.0" "gcp-storage-emulator==2026.7.19" "prefect-azure[blob_storage]==0.3.11" "azure-mgmt-resource<24" "prefect-aws==0.4.20")
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }

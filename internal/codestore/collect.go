@@ -92,5 +92,8 @@ func Collect(ctx context.Context, s storage.Store, o CollectOptions) ([]Tree, er
 		}
 		gone = append(gone, *tree)
 	}
+	if l, ok := s.(*storage.Local); ok && !o.DryRun {
+		return gone, l.RemoveParts(o.Before)
+	}
 	return gone, nil
 }

@@ -1,15 +1,19 @@
 package codestore
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orionflows/orion/internal/codestore/storage"
 	"github.com/orionflows/orion/internal/testenv"
@@ -226,5 +230,111 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		if !errors.Is(err, storage.ErrInvalid) || strings.Contains(fmt.Sprint(err), wrongKey) {
 			t.Errorf("%s %v: %v", b.slug, b.data, err)
 		}
+	}
+}
+
+// uploadAndDie is what this program does when TestUploadersThatAreKilled starts
+// it: an upload, which it may not live to see done.
+func uploadAndDie() int {
+	ctx := context.Background()
+	b, err := Pack(ctx, PackOptions{Dir: os.Getenv("ORION_TEST_UPLOAD")})
+	if err != nil {
+		return 1
+	}
+	s, err := Open(ctx, os.Getenv("ORION_TEST_BLOCK"), []byte(os.Getenv("ORION_TEST_BLOCK_DATA")))
+	if err != nil {
+		return 1
+	}
+	if _, err := Upload(ctx, s, b, Options{}); err != nil {
+		return 1
+	}
+	if _, err := SyncView(ctx, s, b, "view", Options{}); err != nil {
+		return 1
+	}
+	return 0
+}
+
+// Uploaders are killed, without a chance to clean up, at any time.
+func TestUploadersThatAreKilled(t *testing.T) {
+	testenv.Heavy(t)
+	t.Parallel()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, make := range map[string]func(t *testing.T) block{
+		"a folder": func(t *testing.T) block { return block{"local-file-system", map[string]any{"basepath": t.TempDir()}} },
+		"s3-bucket": func(t *testing.T) block {
+			bucket, address := newBucket(t)
+			return s3Block(bucket, address, testenv.S3SecretKey)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			block := make(t)
+			s := block.open(t)
+			data, err := json.Marshal(block.data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			random := rand.New(rand.NewPCG(7, 7))
+			killed, whole := 0, 0
+			for round := range 40 {
+				files := map[string]string{"round": fmt.Sprint(round)}
+				for i := range 40 {
+					files[fmt.Sprintf("f/%02d", i)] = strings.Repeat(fmt.Sprint(round, i), 1000)
+				}
+				dir := tree(t, files)
+				b := pack(t, dir)
+				cmd := exec.Command(program, "-test.run=^$")
+				cmd.Env = append(os.Environ(), "ORION_TEST_UPLOAD="+dir, "ORION_TEST_BLOCK="+block.slug, "ORION_TEST_BLOCK_DATA="+string(data))
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				timer := time.AfterFunc(time.Duration(20+random.IntN(400))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+				if cmd.Wait() != nil {
+					killed++
+				}
+				timer.Stop()
+				if _, err := ReadManifest(t.Context(), s, b.Hash(), Options{}); err == nil {
+					whole++
+					to := filepath.Join(t.TempDir(), "x")
+					if _, err := Fetch(t.Context(), s, b.Hash(), to, Options{Tries: 1}); err != nil {
+						t.Fatalf("round %d: a tree is marked and not whole: %v", round, err)
+					}
+				} else if !errors.Is(err, storage.ErrNotFound) {
+					t.Fatal(err)
+				}
+				if round%10 == 9 {
+					if _, err := Upload(t.Context(), s, b, Options{}); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := SyncView(t.Context(), s, b, "view", Options{}); err != nil {
+						t.Fatal(err)
+					}
+					to := t.TempDir()
+					if err := FetchPath(t.Context(), s, "view", to, Options{}); err != nil {
+						t.Fatal(err)
+					}
+					wantFiles(t, read(t, to), files)
+				}
+			}
+			if killed == 0 {
+				t.Error("nobody was killed in time")
+			}
+			gone, err := Collect(t.Context(), s, CollectOptions{Before: time.Now().Add(time.Hour)})
+			if err != nil || len(gone) == 0 {
+				t.Errorf("%d trees are collected, %v", len(gone), err)
+			}
+			if left := keys(t, s, ".orion"); len(left) > 0 {
+				t.Errorf("left: %q", left)
+			}
+			if l, ok := s.(*storage.Local); ok {
+				if left, err := os.ReadDir(l.Folder(".orion/part")); err == nil && len(left) > 0 {
+					t.Errorf("left: %v", left)
+				}
+			}
+			t.Logf("40 uploaders, %d killed, %d trees whole", killed, whole)
+		})
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/orionflows/orion/internal/codestore/storage"
 )
@@ -111,7 +113,8 @@ func install(dir string, fill func(part string) error) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	part := filepath.Join(filepath.Dir(dir), ".part-"+rand.Text())
+	forgetParts(filepath.Dir(dir))
+	part := filepath.Join(filepath.Dir(dir), partPrefix+rand.Text())
 	if err := os.MkdirAll(part, 0o777); err != nil {
 		return err
 	}
@@ -127,6 +130,22 @@ func install(dir string, fill func(part string) error) error {
 		return nil // somebody else was faster
 	}
 	return errors.Join(err, gone)
+}
+
+const partPrefix = ".part-"
+
+// forgetParts removes what those who died in the middle left a day ago.
+func forgetParts(folder string) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return // there is nothing yet
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && strings.HasPrefix(e.Name(), partPrefix) && time.Since(info.ModTime()) > 24*time.Hour {
+			_ = os.RemoveAll(filepath.Join(folder, e.Name())) // the next one tries again
+		}
+	}
 }
 
 // FetchPath gets what lies at a path of a store into the folder dir, as the

@@ -29,7 +29,7 @@ import (
 )
 
 // StoragePython is the interpreter of an environment with Prefect 2.20, its
-// storage blocks and what they need for Azure, S3 and Google.
+// storage blocks and what they need for Azure and S3.
 func StoragePython(t testing.TB) string {
 	t.Helper()
 	return installed(t, "a Python environment with Prefect's storage blocks", "ORION_TEST_STORAGE_PYTHON", "storage-python/bin/python")

@@ -14,6 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // partFolder is where objects lie until they are whole.
@@ -244,6 +245,29 @@ func (l *Local) Delete(ctx context.Context, keys []string) error {
 			if os.Remove(l.Folder(parent)) != nil {
 				break // not empty
 			}
+		}
+	}
+	return nil
+}
+
+// RemoveParts removes what writers who died in the middle have left since before
+// a time.
+func (l *Local) RemoveParts(before time.Time) error {
+	folder := l.Folder(partFolder)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return l.failed("list "+partFolder, err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.ModTime().Before(before) {
+			continue // its writer is at work
+		}
+		if err := os.Remove(filepath.Join(folder, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return l.failed("delete "+partFolder+"/"+e.Name(), err)
 		}
 	}
 	return nil
