@@ -141,6 +141,9 @@ func (c *call) applyTo(x *object, doc, body document) error {
 			doc[name] = orion.JSON("null")
 		}
 	}
+	if doc.has("work_queue_name") && !doc.has("work_pool_name") {
+		doc.set("work_pool_name", legacyPool)
+	}
 	var wanted []document
 	switch {
 	case body.has("schedules"):
@@ -149,8 +152,8 @@ func (c *call) applyTo(x *object, doc, body document) error {
 		}
 	case body.has("schedule"):
 		wanted = []document{{"schedule": body["schedule"], "active": body["is_schedule_active"]}}
-	default:
-		return nil
+	case c.request.Method != http.MethodPost:
+		return nil // only who registers it again without schedules wants none
 	}
 	return c.setSchedules(x, doc, wanted)
 }
@@ -356,7 +359,11 @@ func (c *call) blockUse(id string) (*BlockUse, error) {
 	if err != nil || x == nil {
 		return nil, err
 	}
-	doc, err := c.expanded(x)
+	doc, err := c.expanded(x, true)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := c.expanded(x, false)
 	if err != nil {
 		return nil, err
 	}
@@ -366,7 +373,7 @@ func (c *call) blockUse(id string) (*BlockUse, error) {
 	}
 	use := &BlockUse{
 		Existing: x.existing, Type: t.text("slug"), Name: doc.text("name"), Anonymous: doc.isTrue("is_anonymous"),
-		Data: Body(doc["data"]), Masked: masked(doc)["data"], Schema: doc["block_schema"],
+		Data: Body(doc["data"]), Masked: shown["data"], Schema: doc["block_schema"],
 	}
 	use.ID, err = orion.ParseID(id)
 	return use, err
@@ -432,7 +439,7 @@ func (c *call) queue(pool, name string) (*object, error) {
 		return nil, err
 	}
 	key := url.PathEscape(pool) + "/" + url.PathEscape(name)
-	x := &object{of: workQueues, id: c.provisional(WorkQueue, key), key: key, changed: true, doc: doc, writers: []string{c.file.name}}
+	x := &object{of: workQueues, id: c.provisional(WorkQueue, key), key: key, changed: true, implied: true, doc: doc, writers: []string{c.file.name}}
 	doc.set("id", x.id)
 	doc.set("name", name)
 	doc.set("created", now())
@@ -455,6 +462,7 @@ func fillPool(c *call, x *object) error {
 		return err
 	}
 	queue.doc["work_pool_id"] = x.doc["id"]
+	queue.doc.set("description", "The work pool's default queue.")
 	c.keep(queue)
 	x.doc["default_queue_id"] = queue.doc["id"]
 	return nil
