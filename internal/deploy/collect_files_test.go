@@ -496,6 +496,32 @@ load.deploy(name="imaged", work_pool_name="image-pool", image="registry/x:1")
 	}
 }
 
+// By hand a file's own module comes before one of Python's that was not loaded
+// yet; that collect.py needs it must not show.
+func TestAFileThatHidesAModuleIsCollectedAllTheSame(t *testing.T) {
+	t.Parallel()
+	env := python(t)
+	warm, _ := runners(t, nil)
+	root := repository(t, map[string]string{
+		"a/a.deployment.py": `
+import json, sys
+print(json.mine, sys.argv, sys.stdin.read())
+open("data.txt").read()
+import http.client
+`,
+		"a/json.py": "mine = 'my own'", "a/data.txt": "",
+	})
+	file := newFile(root, filepath.Join(root, "a", "a.deployment.py"), Python)
+	on := collecting(t, "http://127.0.0.1:9/api")
+	c := warm.Collect(t.Context(), on, []Job{{file, env}}, CollectOptions{}, nil)[0]
+	if c.Err != nil || c.Warm || strings.TrimSpace(string(c.Output)) != "my own ['a.deployment.py']" {
+		t.Fatalf("%v, warm %v: %s", c.Err, c.Warm, c.Output)
+	}
+	if want := []string{"a/a.deployment.py", "a/data.txt", "a/json.py"}; !slices.Equal(c.Inputs.Files, want) || !c.Inputs.Complete {
+		t.Errorf("%+v", c.Inputs)
+	}
+}
+
 func onlyClaim(t *testing.T, r *overlay.Recording) overlay.Claim {
 	t.Helper()
 	if len(r.Claims) != 1 {

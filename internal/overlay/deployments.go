@@ -320,16 +320,14 @@ func (c *call) claimSchedules(x *object, doc document, all []document) {
 	c.claim(x, body)
 }
 
-// claimOf sums up what was written of a deployment.
-func (c *call) claimOf(x *object) (Claim, error) {
+// claimOf sums up what was written of a deployment; nil when it went with its
+// flow.
+func (c *call) claimOf(x *object) (*Claim, error) {
 	flow, err := c.byID(flows, x.doc.text("flow_id"))
-	if err != nil {
-		return Claim{}, err
+	if err != nil || flow == nil {
+		return nil, err
 	}
-	if flow == nil {
-		return Claim{}, refuse(http.StatusNotFound, "the flow of %q was deleted", c.readable(x))
-	}
-	claim := Claim{
+	claim := &Claim{
 		Flow: flow.doc.text("name"), Name: x.doc.text("name"), Existing: x.existing, Before: x.before, After: x.doc.encode(),
 	}
 	if len(x.claimants) > 0 {
@@ -338,13 +336,13 @@ func (c *call) claimOf(x *object) (Claim, error) {
 		claim.File = x.writers[len(x.writers)-1]
 	}
 	if claim.ID, err = orion.ParseID(x.id); err != nil {
-		return Claim{}, err
+		return nil, err
 	}
 	if err := orion.DecodeLoose(x.claim.encode(), &claim.Create); err != nil {
-		return Claim{}, orion.Errorf(orion.Invalid, "what %s says of %q cannot be understood: %v", claim.File, claim.FullName(), err)
+		return nil, orion.Errorf(orion.Invalid, "what %s says of %q cannot be understood: %v", claim.File, claim.FullName(), err)
 	}
 	if claim.Storage, err = c.blockUse(x.doc.text("storage_document_id")); err != nil {
-		return Claim{}, err
+		return nil, err
 	}
 	claim.Infrastructure, err = c.blockUse(x.doc.text("infrastructure_document_id"))
 	return claim, err

@@ -235,7 +235,7 @@ func (v *Overlay) Recording(ctx context.Context) (*Recording, error) {
 	}
 	v.mu.Unlock()
 	for _, x := range claimed {
-		var claim Claim
+		var claim *Claim
 		c := &call{Overlay: v, file: &File{needs: map[string]bool{}}, request: (&http.Request{Header: http.Header{}}).WithContext(ctx)}
 		_, err := c.locked(func() (_ *answer, err error) {
 			claim, err = c.claimOf(x)
@@ -244,7 +244,10 @@ func (v *Overlay) Recording(ctx context.Context) (*Recording, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.Claims = append(r.Claims, claim)
+		if claim == nil {
+			continue
+		}
+		r.Claims = append(r.Claims, *claim)
 		if len(x.claimants) > 1 {
 			r.Conflicts = append(r.Conflicts, Conflict{Deployment: claim.FullName(), Files: slices.Clone(x.claimants)})
 		}

@@ -240,7 +240,15 @@ func TestAnswersAreThoseOfTheServer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			replay(under, r)
+			text, err := orion.Encode(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored := &Recording{}
+			if err := orion.Decode(text, stored); err != nil {
+				t.Fatal(err)
+			}
+			replay(under, stored)
 			lines := func(k *talk) []string {
 				// Prefect lists the capabilities of its own schemas in another order in every process.
 				return slices.DeleteFunc(strings.Split(state(k), "\n"), func(line string) bool {
@@ -344,7 +352,7 @@ func TestProvisionalIDsAreTheSameEveryTime(t *testing.T) {
 			all[i] = append(all[i], w.String()+w.ID.String()+string(w.Body))
 		}
 	}
-	if !slices.Equal(all[0], all[1]) {
+	if len(all[0]) < 20 || !slices.Equal(all[0], all[1]) {
 		t.Errorf("%q\n%q", all[0], all[1])
 	}
 }
@@ -355,6 +363,59 @@ func TestBodiesAreNeverPrinted(t *testing.T) {
 	text := fmt.Sprintf("%v %+v %#v %s %q %x %d", b, b, b, b, b, b, b) + fmt.Sprintf("%v %+v %#v", Write{Body: b}, &Write{Body: b}, Claim{Before: b})
 	if strings.Contains(text, "hush") || bytes.Contains([]byte(text), []byte(fmt.Sprintf("%x", "hush"))) || strings.Contains(text, "104 117") {
 		t.Error(text)
+	}
+}
+
+// While the digests of what a file was told are the same, it need not run again.
+func TestDigestsChangeWithWhatTheServerSays(t *testing.T) {
+	t.Parallel()
+	server := testenv.Orion(t, testenv.ServerOptions{})
+	direct := &talk{t, server.API(), map[string]string{}}
+	direct.say("POST", "/variables/", `{"name":"region","value":"north"}`)
+	direct.say("POST", "/variables/", `{"name":"unread","value":"1"}`)
+	overlay := func() *Overlay {
+		over, err := Start(Options{API: server.API()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { over.Close() })
+		return over
+	}
+	first := overlay()
+	k := &talk{t, first.File("a.deployment.py").URL(), map[string]string{}}
+	k.say("GET", "/variables/name/region", "")
+	k.say("GET", "/flows/name/none", "")
+	k.say("POST", "/flows/filter", `{"flows":{"name":{"any_":["f"]}}}`)
+	r, err := first.Recording(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := r.Reads["a.deployment.py"]
+	if len(reads) != 3 {
+		t.Fatalf("%d reads", len(reads))
+	}
+	changed := func() (paths []string) {
+		now := overlay()
+		for _, read := range reads {
+			digest, err := now.Digest(t.Context(), read)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if digest != read.Digest {
+				paths = append(paths, read.Path)
+			}
+		}
+		return paths
+	}
+	direct.say("PATCH", "/variables/name/unread", `{"value":"2"}`)
+	direct.say("PATCH", "/variables/name/region", `{"value":"north"}`)
+	if got := changed(); len(got) > 0 {
+		t.Errorf("nothing changed but a time, and %q did", got)
+	}
+	direct.say("PATCH", "/variables/name/region", `{"value":"south"}`)
+	direct.say("POST", "/flows/", `{"name":"f"}`)
+	if got := changed(); !slices.Equal(got, []string{"/variables/name/region", "/flows/filter"}) {
+		t.Errorf("changed are %q", got)
 	}
 }
 

@@ -54,7 +54,13 @@ func (b Body) JSON() orion.JSON             { return orion.JSON(b) }
 func (b Body) MarshalJSON() ([]byte, error) { return orNull(b), nil }
 
 // UnmarshalJSON keeps a copy.
-func (b *Body) UnmarshalJSON(text []byte) error { *b = bytes.Clone(text); return nil }
+func (b *Body) UnmarshalJSON(text []byte) error {
+	*b = nil
+	if string(text) != "null" {
+		*b = bytes.Clone(text)
+	}
+	return nil
+}
 
 func orNull(b []byte) []byte {
 	if len(b) == 0 {
@@ -163,7 +169,8 @@ type Implied struct {
 	Path string   `json:"path"` // where the server answers it, and its own id, once it is there
 }
 
-// Recording is what files would have done to a server.
+// Recording is what files would have done to a server. It is written to JSON
+// and read again by orion.Encode and Decode; what is written holds secrets.
 type Recording struct {
 	Writes    []Write           `json:"writes"`
 	Claims    []Claim           `json:"claims"`
