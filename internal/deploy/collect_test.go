@@ -249,6 +249,7 @@ func TestTheExamplesAreCollectedWithoutATraceAndReplayed(t *testing.T) {
 		if c.Err != nil {
 			t.Errorf("%s the second time: %v", c.File.Rel, c.Err)
 		}
+		t.Logf("%s: %v", c.File.Rel, c.Took)
 	}
 	for _, claim := range recordingOf(t, again).Claims {
 		if !claim.Existing || len(claim.Before) == 0 {

@@ -6,7 +6,13 @@
 // sooner, and Watch tells which files to run again. Environments come from
 // internal/pyenv; what the files say to the server is the server's business.
 //
-// Start at Discover for which files count, and at Runner.Run for how one runs.
+// To know what files would do before they do it, Runner.Collect runs them on an
+// internal/overlay, with collect.py in their processes to keep uploads and the
+// like from happening. It also tells what each file read, so that Fingerprints
+// and ChangedSince can say which of them need not run again.
+//
+// Start at Discover for which files count, at Runner.Run for how one runs, and at
+// Runner.Collect for what is kept from happening.
 package deploy
 
 import (

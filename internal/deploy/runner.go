@@ -185,6 +185,8 @@ func (r *Runner) canWarm() bool {
 
 func (r *Runner) runFresh(ctx context.Context, file File, env pyenv.Environment, request request, out *tail) (int, error) {
 	cmd := exec.Command(env.Python, file.script())
+	cmd.Dir = file.Folder
+	cmd.Env = append(r.environ(env), "PWD="+file.Folder)
 	switch {
 	case request.Collect != nil:
 		text, err := json.Marshal(request)
@@ -195,13 +197,16 @@ func (r *Runner) runFresh(ctx context.Context, file File, env pyenv.Environment,
 		if err != nil {
 			return -1, err
 		}
-		cmd = exec.Command(env.Python, "-c", bootstrap)
+		cmd.Args = []string{env.Python, "-c", bootstrap}
 		cmd.Stdin = strings.NewReader("REQUEST = " + string(literal) + "\n" + warmProgram)
+		// It goes to the file's folder by itself, after it has imported what it needs.
+		cmd.Dir = filepath.Dir(env.Python)
+		if path := lookup(cmd.Env, "PYTHONPATH"); path != "" {
+			cmd.Env = append(cmd.Env, "PYTHONPATH="+strings.Join(absolute(path), string(os.PathListSeparator)))
+		}
 	case request.Source != "":
-		cmd = exec.Command(env.Python, append([]string{"-c", request.Source}, request.Argv[1:]...)...)
+		cmd.Args = append([]string{env.Python, "-c", request.Source}, request.Argv[1:]...)
 	}
-	cmd.Dir = file.Folder
-	cmd.Env = append(r.environ(env), "PWD="+file.Folder)
 	cmd.Stdout, cmd.Stderr = out, out
 	err := proctree.Run(ctx, cmd)
 	var exit *exec.ExitError

@@ -14,6 +14,9 @@ as a file descriptor, and answers are JSON packets on descriptor 3:
     <- {"id", "exit"}                             it ended and waits to be reaped
     -> {"reap"}                                   its group is killed: let go of its id
 
+A request may also have "source", which is run with "argv" in the place of the
+file, and "collect", whose "program" runs in the child before the file.
+
 The other side's end is the end of this program and of all its children.
 
 Where a file needs a process of its own, and something is to happen in it before

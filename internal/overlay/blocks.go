@@ -223,26 +223,27 @@ func (c *call) nested(doc document, depth int) (map[string]*object, error) {
 }
 
 // expanded is a block as the server shows it: with the data of the blocks
-// inside where they belong, and which they are.
-func (c *call) expanded(x *object) (document, error) { return c.expand(x, 0) }
+// inside where they belong, and which they are. Unless secrets are wanted, each
+// is masked as its own schema says.
+func (c *call) expanded(x *object, secrets bool) (document, error) { return c.expand(x, secrets, 0) }
 
-func (c *call) expand(x *object, depth int) (document, error) {
-	if !x.changed {
-		return x.doc, nil
-	}
-	inside, err := c.nested(x.doc, depth)
-	if err != nil {
-		return nil, err
-	}
+func (c *call) expand(x *object, secrets bool, depth int) (document, error) {
 	doc := document{}
 	doc.merge(x.doc)
+	inside := map[string]*object{}
+	if x.changed { // else the server has put them in
+		var err error
+		if inside, err = c.nested(x.doc, depth); err != nil {
+			return nil, err
+		}
+	}
 	data, err := parse(orion.ObjectOr(x.doc["data"]))
 	if err != nil {
 		return nil, err
 	}
 	references := map[string]any{}
 	for name, child := range inside {
-		whole, err := c.expand(child, depth+1)
+		whole, err := c.expand(child, secrets, depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -253,8 +254,13 @@ func (c *call) expand(x *object, depth int) (document, error) {
 		}
 		references[name] = map[string]any{"block_document": one}
 	}
-	doc["data"] = data.encode()
-	doc.set("block_document_references", references)
+	if x.changed {
+		doc["data"] = data.encode()
+		doc.set("block_document_references", references)
+	}
+	if !secrets {
+		doc = masked(doc)
+	}
 	return doc, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/orionflows/orion"
 )
@@ -56,31 +55,6 @@ func createDeployment(c *call) (*answer, error) {
 		x.claimants = append(x.claimants, c.file.name)
 	}
 	return c.show(x, status)
-}
-
-// impliedQueue is the work queue that a deployment names and that the server
-// makes along with it; nil when there is one, or none is named.
-func (c *call) impliedQueue(body document) (*object, error) {
-	pool, name := body.text("work_pool_name"), body.text("work_queue_name")
-	if pool != "" {
-		x, err := c.byKey(workPools, url.PathEscape(pool))
-		if err != nil {
-			return nil, err
-		}
-		if x == nil {
-			return nil, refuse(http.StatusNotFound, "Work pool %q not found.", pool)
-		}
-	} else {
-		pool = legacyPool
-	}
-	if name == "" {
-		return nil, nil
-	}
-	key := url.PathEscape(pool) + "/" + url.PathEscape(name)
-	if x, err := c.byKey(workQueues, key); x != nil || err != nil {
-		return nil, err
-	}
-	return c.queue(pool, name)
 }
 
 func fillDeployment(c *call, x *object) error {
@@ -141,6 +115,9 @@ func (c *call) applyTo(x *object, doc, body document) error {
 			doc[name] = orion.JSON("null")
 		}
 	}
+	if doc.has("work_queue_name") && !doc.has("work_pool_name") {
+		doc.set("work_pool_name", legacyPool)
+	}
 	var wanted []document
 	switch {
 	case body.has("schedules"):
@@ -149,8 +126,8 @@ func (c *call) applyTo(x *object, doc, body document) error {
 		}
 	case body.has("schedule"):
 		wanted = []document{{"schedule": body["schedule"], "active": body["is_schedule_active"]}}
-	default:
-		return nil
+	case c.request.Method != http.MethodPost:
+		return nil // only who registers it again without schedules wants none
 	}
 	return c.setSchedules(x, doc, wanted)
 }
@@ -317,16 +294,14 @@ func (c *call) claimSchedules(x *object, doc document, all []document) {
 	c.claim(x, body)
 }
 
-// claimOf sums up what was written of a deployment.
-func (c *call) claimOf(x *object) (Claim, error) {
+// claimOf sums up what was written of a deployment; nil when it went with its
+// flow.
+func (c *call) claimOf(x *object) (*Claim, error) {
 	flow, err := c.byID(flows, x.doc.text("flow_id"))
-	if err != nil {
-		return Claim{}, err
+	if err != nil || flow == nil {
+		return nil, err
 	}
-	if flow == nil {
-		return Claim{}, refuse(http.StatusNotFound, "the flow of %q was deleted", c.readable(x))
-	}
-	claim := Claim{
+	claim := &Claim{
 		Flow: flow.doc.text("name"), Name: x.doc.text("name"), Existing: x.existing, Before: x.before, After: x.doc.encode(),
 	}
 	if len(x.claimants) > 0 {
@@ -335,13 +310,13 @@ func (c *call) claimOf(x *object) (Claim, error) {
 		claim.File = x.writers[len(x.writers)-1]
 	}
 	if claim.ID, err = orion.ParseID(x.id); err != nil {
-		return Claim{}, err
+		return nil, err
 	}
 	if err := orion.DecodeLoose(x.claim.encode(), &claim.Create); err != nil {
-		return Claim{}, orion.Errorf(orion.Invalid, "what %s says of %q cannot be understood: %v", claim.File, claim.FullName(), err)
+		return nil, orion.Errorf(orion.Invalid, "what %s says of %q cannot be understood: %v", claim.File, claim.FullName(), err)
 	}
 	if claim.Storage, err = c.blockUse(x.doc.text("storage_document_id")); err != nil {
-		return Claim{}, err
+		return nil, err
 	}
 	claim.Infrastructure, err = c.blockUse(x.doc.text("infrastructure_document_id"))
 	return claim, err
@@ -356,7 +331,11 @@ func (c *call) blockUse(id string) (*BlockUse, error) {
 	if err != nil || x == nil {
 		return nil, err
 	}
-	doc, err := c.expanded(x)
+	doc, err := c.expanded(x, true)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := c.expanded(x, false)
 	if err != nil {
 		return nil, err
 	}
@@ -366,96 +345,8 @@ func (c *call) blockUse(id string) (*BlockUse, error) {
 	}
 	use := &BlockUse{
 		Existing: x.existing, Type: t.text("slug"), Name: doc.text("name"), Anonymous: doc.isTrue("is_anonymous"),
-		Data: Body(doc["data"]), Masked: masked(doc)["data"], Schema: doc["block_schema"],
+		Data: Body(doc["data"]), Masked: shown["data"], Schema: doc["block_schema"],
 	}
 	use.ID, err = orion.ParseID(id)
 	return use, err
-}
-
-// Work queues are found by pool and name.
-
-func queueKey(c *call, d document) (string, error) {
-	pool := d.text("work_pool_name") // in the server's answers
-	if pool == "" && !d.has("id") {
-		pool = c.value("pool")
-	}
-	if pool == "" {
-		pool = legacyPool
-	}
-	if d.text("name") == "" {
-		return "", refuse(http.StatusUnprocessableEntity, "name: field required")
-	}
-	return url.PathEscape(pool) + "/" + url.PathEscape(d.text("name")), nil
-}
-
-func findQueue(key string) string {
-	pool, name, _ := strings.Cut(key, "/")
-	if pool == legacyPool {
-		return "/work_queues/name/" + name
-	}
-	return "/work_pools/" + pool + "/queues/" + name
-}
-
-func queueName(_ *call, x *object) string {
-	if pool := x.doc.text("work_pool_name"); pool != "" && pool != legacyPool {
-		return pool + "/" + x.doc.text("name")
-	}
-	return x.doc.text("name")
-}
-
-func fillQueue(c *call, x *object) error {
-	pool, _, _ := strings.Cut(x.key, "/")
-	name, err := url.PathUnescape(pool)
-	if err != nil {
-		return err
-	}
-	x.doc.set("work_pool_name", name)
-	x.doc["work_pool_id"] = orion.JSON("null")
-	if name == legacyPool {
-		return nil
-	}
-	p, err := c.byKey(workPools, pool)
-	if err != nil {
-		return err
-	}
-	if p == nil {
-		return refuse(http.StatusNotFound, "Work pool %q not found.", name)
-	}
-	x.doc["work_pool_id"] = p.doc["id"]
-	return nil
-}
-
-// queue makes a work queue that nobody asked for by itself.
-func (c *call) queue(pool, name string) (*object, error) {
-	doc, err := parse([]byte(workQueues.defaults))
-	if err != nil {
-		return nil, err
-	}
-	key := url.PathEscape(pool) + "/" + url.PathEscape(name)
-	x := &object{of: workQueues, id: c.provisional(WorkQueue, key), key: key, changed: true, doc: doc, writers: []string{c.file.name}}
-	doc.set("id", x.id)
-	doc.set("name", name)
-	doc.set("created", now())
-	doc.set("updated", now())
-	doc.set("work_pool_name", pool)
-	doc["work_pool_id"] = orion.JSON("null")
-	if p := c.named[workPools.path+" "+url.PathEscape(pool)]; p != nil {
-		doc["work_pool_id"] = p.doc["id"]
-	}
-	return x, nil
-}
-
-func fillPool(c *call, x *object) error {
-	name := x.doc.text("name")
-	if orion.Reserved(name) {
-		return refuse(http.StatusForbidden, "Worker pools starting with 'Prefect' are reserved for internal use.")
-	}
-	queue, err := c.queue(name, "default")
-	if err != nil {
-		return err
-	}
-	queue.doc["work_pool_id"] = x.doc["id"]
-	c.keep(queue)
-	x.doc["default_queue_id"] = queue.doc["id"]
-	return nil
 }

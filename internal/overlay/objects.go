@@ -75,6 +75,7 @@ type object struct {
 	doc      document // what it would say; never changed in place
 	changed  bool     // doc is not what the server has
 	deleted  bool
+	implied  bool // no write makes it: another's does
 	writers  []string
 
 	// Of deployments: the requests for it, merged, and who made them.
@@ -149,7 +150,7 @@ var (
 	tagLimits = &kind{kind: TagLimit, path: "concurrency_limits", defaults: `{"active_slots":[]}`, taken: upserts,
 		key: field("tag"), find: below("/concurrency_limits/tag/"), name: func(_ *call, x *object) string { return x.doc.text("tag") }}
 	globalLimits = &kind{kind: GlobalLimit, path: "v2/concurrency_limits", key: field("name"), find: below("/v2/concurrency_limits/"),
-		defaults: `{"active":true,"active_slots":0,"denied_slots":0,"slot_decay_per_second":0.0,"avg_slot_occupancy_seconds":2.0}`}
+		defaults: `{"active":true,"active_slots":0,"slot_decay_per_second":0.0}`}
 	notifications = &kind{kind: Notification, path: "flow_run_notification_policies", filter: "flow_run_notification_policy_filter",
 		defaults: `{"is_active":true,"state_names":[],"tags":[],"message_template":null}`}
 	artifacts = &kind{kind: Artifact, path: "artifacts", filter: "artifacts",

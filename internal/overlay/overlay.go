@@ -158,7 +158,7 @@ func (v *Overlay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v.mu.Unlock()
 	switch {
 	case f == nil || purpose != "api" && purpose != "report":
-		http.NotFound(w, r)
+		(&answer{status: http.StatusNotFound, body: []byte(`{"detail":"Not Found"}`)}).write(w)
 		return
 	case purpose == "report":
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -180,14 +180,7 @@ func (v *Overlay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		answer = problem(err)
 	}
-	for name, values := range answer.header {
-		w.Header()[name] = values
-	}
-	if answer.header == nil {
-		w.Header().Set("Content-Type", "application/json")
-	}
-	w.WriteHeader(answer.status)
-	w.Write(answer.body) // the client went away, if it fails
+	answer.write(w)
 }
 
 // problem answers an error as the server would put it.
@@ -235,10 +228,14 @@ func (v *Overlay) Recording(ctx context.Context) (*Recording, error) {
 		if x.of.kind == Deployment && x.claim != nil && !x.deleted {
 			claimed = append(claimed, x)
 		}
+		if x.implied {
+			id, _ := orion.ParseID(x.id) // we made it
+			r.Implied = append(r.Implied, Implied{ID: id, Path: x.of.find(x.key)})
+		}
 	}
 	v.mu.Unlock()
 	for _, x := range claimed {
-		var claim Claim
+		var claim *Claim
 		c := &call{Overlay: v, file: &File{needs: map[string]bool{}}, request: (&http.Request{Header: http.Header{}}).WithContext(ctx)}
 		_, err := c.locked(func() (_ *answer, err error) {
 			claim, err = c.claimOf(x)
@@ -247,7 +244,10 @@ func (v *Overlay) Recording(ctx context.Context) (*Recording, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.Claims = append(r.Claims, claim)
+		if claim == nil {
+			continue
+		}
+		r.Claims = append(r.Claims, *claim)
 		if len(x.claimants) > 1 {
 			r.Conflicts = append(r.Conflicts, Conflict{Deployment: claim.FullName(), Files: slices.Clone(x.claimants)})
 		}

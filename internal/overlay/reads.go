@@ -40,11 +40,8 @@ func (c *call) show(x *object, status int) (*answer, error) {
 	doc := x.doc
 	if x.of == blocks {
 		var err error
-		if doc, err = c.expanded(x); err != nil {
+		if doc, err = c.expanded(x, c.secretsWanted()); err != nil {
 			return nil, err
-		}
-		if !c.secretsWanted() {
-			doc = masked(doc)
 		}
 	}
 	return &answer{status: status, body: doc.encode()}, nil
@@ -176,11 +173,7 @@ func (c *call) shown(x *object, filters document) (document, error) {
 	if x.of != blocks {
 		return x.doc, nil
 	}
-	doc, err := c.expanded(x)
-	if err == nil && !filters.isTrue("include_secrets") && !c.secretsWanted() {
-		doc = masked(doc)
-	}
-	return doc, err
+	return c.expanded(x, filters.isTrue("include_secrets") || c.secretsWanted())
 }
 
 // countKind answers how many objects fit.

@@ -54,7 +54,13 @@ func (b Body) JSON() orion.JSON             { return orion.JSON(b) }
 func (b Body) MarshalJSON() ([]byte, error) { return orNull(b), nil }
 
 // UnmarshalJSON keeps a copy.
-func (b *Body) UnmarshalJSON(text []byte) error { *b = bytes.Clone(text); return nil }
+func (b *Body) UnmarshalJSON(text []byte) error {
+	*b = nil
+	if string(text) != "null" {
+		*b = bytes.Clone(text)
+	}
+	return nil
+}
 
 func orNull(b []byte) []byte {
 	if len(b) == 0 {
@@ -156,12 +162,23 @@ type Read struct {
 	Digest string `json:"digest"`
 }
 
-// Recording is what files would have done to a server.
+// Implied is an object that comes with another: a deployment's work queue, the
+// first queue of a pool.
+type Implied struct {
+	ID   orion.ID `json:"id"`   // provisional
+	Path string   `json:"path"` // where the server answers it, and its own id, once it is there
+}
+
+// Recording is what files would have done to a server. It is written to JSON
+// and read again by orion.Encode and Decode; what is written holds secrets.
 type Recording struct {
 	Writes    []Write           `json:"writes"`
 	Claims    []Claim           `json:"claims"`
 	Conflicts []Conflict        `json:"conflicts,omitempty"`
 	Reads     map[string][]Read `json:"reads"` // of the server, by file
+	// Implied are objects that the server makes along with others, which no
+	// write makes but later ones may name.
+	Implied []Implied `json:"implied,omitempty"`
 	// Needs are the files whose writes a file has read, by file.
 	Needs map[string][]string `json:"needs,omitempty"`
 	// Refused are the requests that were answered with an error because they

@@ -86,7 +86,6 @@ var table = []route{
 // they are sent by POST.
 var readingPosts = map[string]bool{
 	"filter": true, "count": true, "history": true, "lateness": true, "paginate": true, "validate": true, "counts": true,
-	"filter-latest": true,
 }
 
 // call is one request of a file. Its methods run with Overlay.mu held, unless

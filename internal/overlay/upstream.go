@@ -25,6 +25,17 @@ type answer struct {
 	body   []byte
 }
 
+func (a *answer) write(w http.ResponseWriter) {
+	for name, values := range a.header {
+		w.Header()[name] = values
+	}
+	if a.header == nil && a.status != http.StatusNoContent {
+		w.Header().Set("Content-Type", "application/json")
+	}
+	w.WriteHeader(a.status)
+	w.Write(a.body) // the client went away, if it fails
+}
+
 func reply(status int, v any) *answer {
 	body, err := orion.Encode(v)
 	if err != nil {
@@ -88,10 +99,7 @@ func (v *Overlay) authorize(r *http.Request) {
 }
 
 func (v *Overlay) unreachable(w http.ResponseWriter, r *http.Request, err error) {
-	got := problem(v.cannotReach(err))
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(got.status)
-	w.Write(got.body)
+	problem(v.cannotReach(err)).write(w)
 }
 
 func (v *Overlay) cannotReach(err error) error {
