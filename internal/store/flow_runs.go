@@ -106,12 +106,6 @@ func (tx *Tx) flowRunsWhereSQL(clause string, args ...any) ([]*orion.FlowRun, er
 	return list(tx, selectFlowRun+" WHERE flow_run.workspace_id = ? AND "+clause, append([]any{tx.ws}, args...), tx.scanFlowRun)
 }
 
-// CountFlowRuns counts flow runs.
-func (tx *Tx) CountFlowRuns(f *orion.RunFilters) (int64, error) {
-	w := tx.flowRunsWhere(f)
-	return tx.count("SELECT COUNT(*) FROM flow_run WHERE "+w.sql, w.args...)
-}
-
 // InsertFlowRun stores a new run, with its state if it has one. It reports false, and
 // stores nothing, when the flow has a run of that idempotency key.
 func (tx *Tx) InsertFlowRun(f *orion.FlowRun) (bool, error) {

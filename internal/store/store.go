@@ -102,6 +102,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.Close()
 		return nil, err
 	}
+	if db, ok := s.main.(*sqliteDB); ok {
+		if err := db.watchRuns(ctx); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
 	if err := s.openSeal(ctx, o); err != nil {
 		s.Close()
 		return nil, err

@@ -86,12 +86,6 @@ func (tx *Tx) TaskRunsOf(flowRun orion.ID) ([]*orion.TaskRun, error) {
 		[]any{tx.ws, flowRun}, tx.scanTaskRun)
 }
 
-// CountTaskRuns counts task runs.
-func (tx *Tx) CountTaskRuns(f *orion.RunFilters) (int64, error) {
-	w := tx.taskRunsWhere(f)
-	return tx.count("SELECT COUNT(*) FROM task_run WHERE "+w.sql, w.args...)
-}
-
 // InsertTaskRun stores a new task run, with its state if it has one. It reports
 // false, and stores nothing, when there is one with the same keys.
 func (tx *Tx) InsertTaskRun(t *orion.TaskRun) (bool, error) {
