@@ -96,8 +96,12 @@ func (tx *Tx) FlowRuns(f *orion.RunFilters, sort *string, limit, offset int64) (
 	if err != nil {
 		return nil, err
 	}
-	w := tx.flowRunsWhere(f)
-	return list(tx, selectFlowRun+tx.pageOf("flow_run", w.sql, tx.few(o, fewFlowRuns(f.FlowRuns))), append([]any{tx.ws}, append(w.args, limit, offset)...), tx.scanFlowRun)
+	ids, err := tx.flowRunIDs(f, o, limit, offset)
+	if err != nil {
+		return nil, err
+	}
+	page := tx.pageOf("flow_run", o, ids)
+	return list(tx, selectFlowRun+page.sql, page.args, tx.scanFlowRun)
 }
 
 // FlowRunsWhere lists the runs that a background service or an agent looks

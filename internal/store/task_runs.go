@@ -76,8 +76,8 @@ func (tx *Tx) TaskRuns(f *orion.RunFilters, sort *string, limit, offset int64) (
 	if err != nil {
 		return nil, err
 	}
-	w := tx.taskRunsWhere(f)
-	return list(tx, selectTaskRun+tx.pageOf("task_run", w.sql, tx.few(o, fewTaskRuns(f))), append([]any{tx.ws}, append(w.args, limit, offset)...), tx.scanTaskRun)
+	page := tx.pageOf("task_run", o, tx.ids("task_run", tx.taskRunsWhere(f), tx.few(o, fewTaskRuns(f)), limit, offset))
+	return list(tx, selectTaskRun+page.sql, page.args, tx.scanTaskRun)
 }
 
 // TaskRunsOf lists all task runs of a flow run in the order they were expected.
