@@ -241,10 +241,10 @@ func (db *sqliteDB) commit(c *sqliteConn, batch []*job) {
 	}
 }
 
-// watchRuns has the writer report each change of a run from now on.
-func (db *sqliteDB) watchRuns(ctx context.Context) error {
+// watchDeletes has the writer know of each run that is deleted from now on.
+func (db *sqliteDB) watchDeletes(ctx context.Context) error {
 	return db.write(ctx, func(*Tx) error {
-		return watch(db.w, func(c runChange) { db.changes = append(db.changes, c) })
+		return watchDeletes(db.w, func(c runChange) { db.changes = append(db.changes, c) })
 	}, orion.Scope{})
 }
 
@@ -316,7 +316,7 @@ func (c *sqliteConn) query(_ context.Context, sql string, args []any, row func(*
 	}
 	defer reset(s)
 	r := Row{s: s}
-	for before := c.changed(); ; {
+	for before := c.reported(); ; {
 		more, err := s.Step()
 		if err != nil {
 			c.undone(before)
@@ -336,7 +336,7 @@ func (c *sqliteConn) exec(_ context.Context, sql string, args []any) (int64, err
 		return 0, err
 	}
 	defer reset(s)
-	for before := c.changed(); ; {
+	for before := c.reported(); ; {
 		more, err := s.Step()
 		if err != nil {
 			c.undone(before)
@@ -348,9 +348,9 @@ func (c *sqliteConn) exec(_ context.Context, sql string, args []any) (int64, err
 	}
 }
 
-// changed is how many changes of runs were reported, and undone takes back those
-// since, of a statement that failed.
-func (c *sqliteConn) changed() int {
+// reported is how many changes of runs were, and undone takes back those since,
+// of a statement that failed.
+func (c *sqliteConn) reported() int {
 	if c.changes == nil {
 		return 0
 	}

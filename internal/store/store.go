@@ -103,7 +103,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	if db, ok := s.main.(*sqliteDB); ok {
-		if err := db.watchRuns(ctx); err != nil {
+		if err := db.watchDeletes(ctx); err != nil {
 			s.Close()
 			return nil, err
 		}
@@ -167,6 +167,7 @@ type Tx struct {
 	actor string
 	hooks []func()
 	now   orion.Time
+	seen  map[runKey]runChange // runs as they are, in a transaction that may change them
 }
 
 // Read runs f on a consistent view (on PostgreSQL each statement has its own).

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/orionflows/orion"
@@ -16,10 +17,10 @@ import (
 // days that somebody has looked at the sums of each minute.
 //
 // A part is read from the database when it is first asked for. From then on it
-// follows the runs: triggers of the only connection that writes report each
-// run before and after a change, those that a cascade deletes included, and
-// the writer hands on what it has committed. So nothing is stored that could
-// disagree with the runs, and a start costs nothing.
+// follows the runs: the methods that write a run's state report it before and
+// after (changed), a trigger reports what is deleted, by cascades too, and the
+// writer hands on what it has committed. So nothing is stored that could
+// disagree with the runs, a start costs nothing, and a write next to nothing.
 type tally struct {
 	// mu is held from before a commit until what it changed is added here, so
 	// that whoever holds it and opens a view of the database has one moment of
@@ -46,6 +47,11 @@ const (
 	// maxDays is the longest time that is worth loading.
 	maxDays = 400
 )
+
+type runKey struct {
+	table string
+	id    orion.ID
+}
 
 type partKey struct {
 	table string
@@ -140,35 +146,92 @@ func scanFacts(r *Row) (c runChange, err error) {
 	return c, err
 }
 
-// watch makes a connection report each change of a run to changed.
-func watch(c *sqlite.Conn, changed func(runChange)) error {
+// see makes sure that the transaction knows a run as it is before a change.
+func (tx *Tx) see(table string, id orion.ID) error {
+	if _, ok := tx.seen[runKey{table, id}]; ok || tx.changes() == nil {
+		return nil
+	}
+	return tx.query("SELECT "+runFacts+" FROM "+table+" WHERE workspace_id = ? AND id = ?", []any{tx.ws, id}, func(r *Row) error {
+		c, err := scanFacts(r)
+		tx.saw(table, id, c)
+		return err
+	})
+}
+
+// saw notes a run as it was read.
+func (tx *Tx) saw(table string, id orion.ID, c runChange) {
+	if tx.changes() == nil {
+		return
+	}
+	if tx.seen == nil {
+		tx.seen = map[runKey]runChange{}
+	}
+	tx.seen[runKey{table, id}] = c
+}
+
+// inserted reports a new run.
+func (tx *Tx) inserted(table string, id orion.ID, c runChange) {
+	delete(tx.seen, runKey{table, id}) // one that was deleted before
+	tx.changed(table, id, c)
+}
+
+// changed reports how a run is now. What it was must have been seen.
+func (tx *Tx) changed(table string, id orion.ID, c runChange) {
+	changes := tx.changes()
+	if changes == nil {
+		return
+	}
+	if old, ok := tx.seen[runKey{table, id}]; ok {
+		old.sign, old.table, old.ws = -1, table, tx.ws
+		*changes = append(*changes, old)
+	}
+	tx.saw(table, id, c)
+	c.table, c.ws = table, tx.ws
+	*changes = append(*changes, c)
+}
+
+// changes is where a transaction that writes reports changes of runs; nil on
+// PostgreSQL.
+func (tx *Tx) changes() *[]runChange {
+	if c, ok := tx.c.(*sqliteConn); ok {
+		return c.changes
+	}
+	return nil
+}
+
+// facts are what is known of a run that has been read or is about to be written.
+func facts(typ, name *string, expected, start, since orion.Time, total orion.Seconds) runChange {
+	c := runChange{sign: 1, expected: expected}
+	if typ != nil {
+		c.state.typ = *typ
+	}
+	if name != nil {
+		c.state.name = *name
+	}
+	c.sums = sumsOf(c.state.typ, expected, start, since, int64(total)/1000)
+	return c
+}
+
+// watchDeletes makes a connection report each run that is deleted.
+func watchDeletes(c *sqlite.Conn, deleted func(runChange)) error {
 	when := func(v sqlite.Value) orion.Time {
 		if v.Type() == sqlite.TypeNull {
 			return orion.Time{}
 		}
 		return orion.Micro(v.Int64())
 	}
-	err := c.CreateFunction("run_changed", &sqlite.FunctionImpl{NArgs: 9, AllowIndirect: true, Scalar: func(_ sqlite.Context, v []sqlite.Value) (sqlite.Value, error) {
-		ch := runChange{sign: v[0].Int64(), table: "flow_run", ws: v[2].Int64(), state: runState{v[3].Text(), v[4].Text()}, expected: when(v[5])}
-		if v[1].Int64() != 0 {
-			ch.table = "task_run"
-		}
-		ch.sums = sumsOf(ch.state.typ, ch.expected, when(v[6]), when(v[7]), v[8].Int64())
-		changed(ch)
+	err := c.CreateFunction("run_deleted", &sqlite.FunctionImpl{NArgs: 8, AllowIndirect: true, Scalar: func(_ sqlite.Context, v []sqlite.Value) (sqlite.Value, error) {
+		ch := runChange{sign: -1, table: v[0].Text(), ws: v[1].Int64(), state: runState{v[2].Text(), v[3].Text()}, expected: when(v[4])}
+		ch.sums = sumsOf(ch.state.typ, ch.expected, when(v[5]), when(v[6]), v[7].Int64())
+		deleted(ch)
 		return sqlite.Value{}, nil
 	}})
 	if err != nil {
 		return err
 	}
-	for i, table := range []string{"flow_run", "task_run"} {
-		call := func(sign, row string) string {
-			kind := string(rune('0' + i))
-			return "run_changed(" + sign + ", " + kind + ", " + row + ".workspace_id, " + row + ".state_type, " + row + ".state_name, " + row + ".expected_start_time, " +
-				row + ".start_time, " + row + ".state_timestamp, " + row + ".total_run_time)"
-		}
-		err := sqlitex.ExecuteScript(c, "CREATE TEMP TRIGGER "+table+"_new AFTER INSERT ON "+table+" BEGIN SELECT "+call("1", "NEW")+"; END;"+
-			"CREATE TEMP TRIGGER "+table+"_other AFTER UPDATE OF "+runFacts+" ON "+table+" BEGIN SELECT "+call("-1", "OLD")+", "+call("1", "NEW")+"; END;"+
-			"CREATE TEMP TRIGGER "+table+"_gone AFTER DELETE ON "+table+" BEGIN SELECT "+call("-1", "OLD")+"; END;", nil)
+	for _, table := range []string{"flow_run", "task_run"} {
+		err := sqlitex.ExecuteTransient(c, "CREATE TEMP TRIGGER "+table+"_deleted AFTER DELETE ON "+table+" BEGIN SELECT run_deleted('"+table+"', OLD.workspace_id, OLD."+
+			strings.ReplaceAll(runFacts, ", ", ", OLD.")+"); END", nil)
 		if err != nil {
 			return err
 		}

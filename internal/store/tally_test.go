@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -11,6 +12,63 @@ import (
 
 	"github.com/orionflows/orion"
 )
+
+// tallyOf has a store keep sums from now on, and answers a check that they are
+// those of the runs, which ends each test: no method may forget to report.
+func tallyOf(t testing.TB, s *Store) (check func()) {
+	db, ok := s.main.(*sqliteDB)
+	if !ok {
+		return func() {}
+	}
+	look := func(look func(tx *Tx, k partKey, p *part)) {
+		err := s.Read(bg, func(tx *Tx) error {
+			for _, table := range []string{"flow_run", "task_run"} {
+				for _, d := range []int64{allTime, floor(at(0, 0).Micro(), day), floor(orion.Now().Micro(), day)} {
+					k := partKey{table, tx.ws, d}
+					ok, err := tx.tallied([]partKey{k}, func(_ *tally, p []*part) { look(tx, k, p[0]) })
+					if err != nil || !ok {
+						return errors.Join(errors.New("no sums"), err)
+					}
+					tx.c.(*sqliteConn).fresh = true
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	look(func(*Tx, partKey, *part) {})
+	sums := func(ta *tally, p *part) map[string]runSums {
+		out := map[string]runSums{}
+		for _, cells := range p.hours {
+			for _, c := range cells {
+				out[fmt.Sprint(c.minute, " ", ta.states[c.state])] = c.runSums
+			}
+		}
+		return out
+	}
+	return func() {
+		select {
+		case <-db.done: // closed by the test
+			return
+		default:
+		}
+		look(func(tx *Tx, k partKey, p *part) {
+			read := newTally()
+			if err := tx.read(read, k, k.day); err != nil {
+				t.Error(err)
+			}
+			want := map[string]runSums{}
+			if p := read.parts[k]; p != nil {
+				want = sums(read, p)
+			}
+			if got := sums(db.tally, p); !maps.Equal(got, want) {
+				t.Errorf("the sums of %v are %v, of its runs %v", k, got, want)
+			}
+		})
+	}
+}
 
 // Histories and counts are what a loop over the runs gives, whatever has been
 // done to the runs meanwhile.

@@ -24,6 +24,7 @@ func (tx *Tx) scanTaskRun(r *Row) (*orion.TaskRun, error) {
 	if err := r.Scan(append(dest, j.dest()...)...); err != nil {
 		return nil, err
 	}
+	tx.saw("task_run", t.ID, facts(t.StateType, t.StateName, t.ExpectedStartTime, t.StartTime, t.StateTimestamp, t.TotalRunTime))
 	t.State = j.state()
 	t.Estimate(tx.now)
 	return &t, nil
@@ -99,6 +100,7 @@ func (tx *Tx) InsertTaskRun(t *orion.TaskRun) (bool, error) {
 	if err != nil || n == 0 {
 		return false, err
 	}
+	tx.inserted("task_run", t.ID, facts(t.StateType, t.StateName, t.ExpectedStartTime, t.StartTime, t.StateTimestamp, 0))
 	if t.State != nil {
 		if err := tx.insertState(taskRuns, t.ID, t.State); err != nil {
 			return false, err
@@ -113,11 +115,17 @@ func (tx *Tx) EnterTaskRunState(t *orion.TaskRun, s *orion.State) error {
 	if err := tx.insertState(taskRuns, t.ID, s); err != nil {
 		return err
 	}
-	_, err := tx.exec(`UPDATE task_run SET updated = ?, actor = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?,
+	if err := tx.see("task_run", t.ID); err != nil {
+		return err
+	}
+	n, err := tx.exec(`UPDATE task_run SET updated = ?, actor = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?,
 		run_count = ?, flow_run_run_count = ?, expected_start_time = ?, next_scheduled_start_time = ?, start_time = ?, end_time = ?, total_run_time = ?
 		WHERE workspace_id = ? AND id = ?`,
 		tx.now, tx.actor, s.ID, s.Type, s.Name, s.Timestamp, t.RunCount, t.FlowRunRunCount, t.ExpectedStartTime, t.NextScheduledStartTime,
 		t.StartTime, t.EndTime, t.TotalRunTime, tx.ws, t.ID)
+	if n > 0 {
+		tx.changed("task_run", t.ID, facts((*string)(&s.Type), &s.Name, t.ExpectedStartTime, t.StartTime, s.Timestamp, t.TotalRunTime))
+	}
 	return err
 }
 
