@@ -192,7 +192,9 @@ func (db *sqliteDB) run() {
 
 func (db *sqliteDB) commit(c *sqliteConn, batch []*job) {
 	ctx := context.Background()
-	db.changes = db.changes[:0]
+	if db.changes = db.changes[:0]; cap(db.changes) > maxBatch*16 {
+		db.changes = nil // after a great many deletes
+	}
 	fail := func(err error) {
 		for _, j := range batch {
 			if j.err == nil {

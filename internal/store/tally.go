@@ -21,6 +21,8 @@ import (
 // after (changed), a trigger reports what is deleted, by cascades too, and the
 // writer hands on what it has committed. So nothing is stored that could
 // disagree with the runs, a start costs nothing, and a write next to nothing.
+// It holds because one server at a time writes a SQLite file; several may share
+// a PostgreSQL, which is asked every time.
 type tally struct {
 	// mu is held from before a commit until what it changed is added here, so
 	// that whoever holds it and opens a view of the database has one moment of
