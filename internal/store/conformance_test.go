@@ -39,7 +39,11 @@ func open(t *testing.T, o Options) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
+	tallied := tallyOf(t, s)
+	t.Cleanup(func() {
+		tallied()
+		s.Close()
+	})
 	return s
 }
 

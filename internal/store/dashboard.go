@@ -4,25 +4,6 @@ import (
 	"github.com/orionflows/orion"
 )
 
-// CountByState counts the task runs that fit by their state type.
-func (tx *Tx) CountByState(f *orion.RunFilters) (map[string]int64, error) {
-	out := map[string]int64{}
-	for _, t := range orion.StateTypes {
-		out[string(t)] = 0
-	}
-	w := tx.taskRunsWhere(f)
-	err := tx.query("SELECT task_run.state_type, COUNT(*) FROM task_run WHERE "+w.sql+" AND task_run.state_type IS NOT NULL GROUP BY task_run.state_type", w.args, func(r *Row) error {
-		var t string
-		var n int64
-		if err := r.Scan(&t, &n); err != nil {
-			return err
-		}
-		out[t] = n
-		return nil
-	})
-	return out, err
-}
-
 // TaskRunCount is one bucket of the dashboard: how many ended well and not.
 type TaskRunCount struct {
 	Completed int64 `json:"completed"`

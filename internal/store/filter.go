@@ -403,10 +403,12 @@ func fewTaskRuns(f *orion.RunFilters) bool {
 
 // pageOf is the end of a list's query: it chooses the ids of the page first, so
 // that sorting and skipping touch no more than the columns that they are about,
-// and only the rows of the page are read whole. The arguments are the
-// workspace, those of the condition, the limit and the offset.
-func (tx *Tx) pageOf(table, where, order string) string {
-	by := tx.few(order, true)
-	return " WHERE " + table + ".workspace_id = ? AND " + table + ".id IN (SELECT " + table + ".id FROM " + table +
-		" WHERE " + where + order + " LIMIT ? OFFSET ?)" + by
+// and only the rows of the page are read whole.
+func (tx *Tx) pageOf(table, order string, ids cond) cond {
+	return where(" WHERE "+table+".workspace_id = ? AND "+table+".id IN ("+ids.sql+")"+tx.few(order, true), append([]any{tx.ws}, ids.args...)...)
+}
+
+// ids selects those of a page.
+func (tx *Tx) ids(table string, w cond, order string, limit, offset int64) cond {
+	return where("SELECT "+table+".id FROM "+table+" WHERE "+w.sql+order+" LIMIT ? OFFSET ?", append(w.args, limit, offset)...)
 }

@@ -36,6 +36,7 @@ func (tx *Tx) scanFlowRun(r *Row) (*orion.FlowRun, error) {
 	if err := r.Scan(dest...); err != nil {
 		return nil, err
 	}
+	tx.saw("flow_run", f.ID, facts(f.StateType, f.StateName, f.ExpectedStartTime, f.StartTime, f.StateTimestamp, f.TotalRunTime))
 	f.State = j.state()
 	f.JobVariables = orion.ObjectOr(f.JobVariables)
 	f.Estimate(tx.now)
@@ -96,20 +97,18 @@ func (tx *Tx) FlowRuns(f *orion.RunFilters, sort *string, limit, offset int64) (
 	if err != nil {
 		return nil, err
 	}
-	w := tx.flowRunsWhere(f)
-	return list(tx, selectFlowRun+tx.pageOf("flow_run", w.sql, tx.few(o, fewFlowRuns(f.FlowRuns))), append([]any{tx.ws}, append(w.args, limit, offset)...), tx.scanFlowRun)
+	ids, err := tx.flowRunIDs(f, o, limit, offset)
+	if err != nil {
+		return nil, err
+	}
+	page := tx.pageOf("flow_run", o, ids)
+	return list(tx, selectFlowRun+page.sql, page.args, tx.scanFlowRun)
 }
 
 // FlowRunsWhere lists the runs that a background service or an agent looks
 // for; the order and the limit are part of the clause.
 func (tx *Tx) flowRunsWhereSQL(clause string, args ...any) ([]*orion.FlowRun, error) {
 	return list(tx, selectFlowRun+" WHERE flow_run.workspace_id = ? AND "+clause, append([]any{tx.ws}, args...), tx.scanFlowRun)
-}
-
-// CountFlowRuns counts flow runs.
-func (tx *Tx) CountFlowRuns(f *orion.RunFilters) (int64, error) {
-	w := tx.flowRunsWhere(f)
-	return tx.count("SELECT COUNT(*) FROM flow_run WHERE "+w.sql, w.args...)
 }
 
 // InsertFlowRun stores a new run, with its state if it has one. It reports false, and
@@ -131,6 +130,7 @@ func (tx *Tx) InsertFlowRun(f *orion.FlowRun) (bool, error) {
 	if err != nil || n == 0 {
 		return false, err
 	}
+	tx.inserted("flow_run", f.ID, facts(f.StateType, f.StateName, f.ExpectedStartTime, f.StartTime, at, 0))
 	if f.State != nil {
 		if err := tx.insertState(flowRuns, f.ID, f.State); err != nil {
 			return false, err
@@ -154,11 +154,17 @@ func (tx *Tx) EnterFlowRunState(f *orion.FlowRun, s *orion.State) error {
 	if err := tx.insertState(flowRuns, f.ID, s); err != nil {
 		return err
 	}
-	_, err := tx.exec(`UPDATE flow_run SET updated = ?, actor = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?,
+	if err := tx.see("flow_run", f.ID); err != nil {
+		return err
+	}
+	n, err := tx.exec(`UPDATE flow_run SET updated = ?, actor = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?,
 		run_count = ?, expected_start_time = ?, next_scheduled_start_time = ?, start_time = ?, end_time = ?, total_run_time = ?,
 		empirical_policy = ?, claim_owner = ?, claim_expires = ? WHERE workspace_id = ? AND id = ?`,
 		tx.now, tx.actor, s.ID, s.Type, s.Name, s.Timestamp, f.RunCount, f.ExpectedStartTime, f.NextScheduledStartTime, f.StartTime, f.EndTime, f.TotalRunTime,
 		f.EmpiricalPolicy, nullable(f.ClaimOwner), f.ClaimExpires, tx.ws, f.ID)
+	if n > 0 {
+		tx.changed("flow_run", f.ID, facts((*string)(&s.Type), &s.Name, f.ExpectedStartTime, f.StartTime, s.Timestamp, f.TotalRunTime))
+	}
 	return err
 }
 

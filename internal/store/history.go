@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/orionflows/orion"
@@ -10,14 +11,12 @@ import (
 // state, with the sums of run time and lateness. An interval without runs has
 // no states.
 func (tx *Tx) FlowRunHistory(f *orion.RunFilters, start, end orion.Time, interval orion.Seconds) ([]orion.HistoryBucket, error) {
-	w := tx.flowRunsWhere(f)
-	return tx.historyOf("flow_run", w, start, end, interval)
+	return tx.historyOf("flow_run", tx.flowRunsWhere(f), start, end, interval)
 }
 
 // TaskRunHistory is FlowRunHistory for task runs.
 func (tx *Tx) TaskRunHistory(f *orion.RunFilters, start, end orion.Time, interval orion.Seconds) ([]orion.HistoryBucket, error) {
-	w := tx.taskRunsWhere(f)
-	return tx.historyOf("task_run", w, start, end, interval)
+	return tx.historyOf("task_run", tx.taskRunsWhere(f), start, end, interval)
 }
 
 func (tx *Tx) historyOf(table string, w cond, start, end orion.Time, interval orion.Seconds) ([]orion.HistoryBucket, error) {
@@ -30,10 +29,12 @@ func (tx *Tx) historyOf(table string, w cond, start, end orion.Time, interval or
 	if len(buckets) == 0 {
 		return buckets, nil
 	}
+	done := false
 	var err error
-	if tx.d == sqliteDialect && table == "flow_run" && w.sql == all(where("flow_run.workspace_id = ?", tx.ws)).sql {
-		err = tx.countByStateAndTime(buckets)
-	} else {
+	if w.sql == all(where(table+".workspace_id = ?", tx.ws)).sql {
+		done, err = tx.sumByBucket(buckets, table, first, step)
+	}
+	if !done && err == nil {
 		err = tx.countByBucket(buckets, table, w, first, step)
 	}
 	for i := range buckets {
@@ -81,32 +82,34 @@ func (tx *Tx) countByBucket(buckets []orion.HistoryBucket, table string, w cond,
 	})
 }
 
-// countByStateAndTime fills the buckets of all flow runs on SQLite: a query for
-// each state and bucket reads its part of the index flow_run_by_state from end
-// to end. Sorting a hundred thousand runs would take five times as long, while
-// a query without a round trip costs next to nothing.
-func (tx *Tx) countByStateAndTime(buckets []orion.HistoryBucket) error {
-	const next = `SELECT state_type, state_name FROM flow_run WHERE workspace_id = ? AND (state_type, state_name) > (?, ?)
-		ORDER BY state_type, state_name LIMIT 1`
-	count := `SELECT ` + sums("flow_run") + ` FROM flow_run INDEXED BY flow_run_by_state WHERE workspace_id = ? AND state_type = ? AND state_name = ?
-		AND expected_start_time >= ? AND expected_start_time < ?`
-	var s orion.HistoryState
-	for {
-		found, err := tx.one(next, []any{tx.ws, s.StateType, s.StateName}, &s.StateType, &s.StateName)
-		if err != nil || !found {
-			return err
-		}
-		for i := range buckets {
-			b := &buckets[i]
-			if _, err := tx.one(count, []any{tx.now, tx.now, tx.now, tx.ws, s.StateType, s.StateName, b.IntervalStart, b.IntervalEnd},
-				&s.CountRuns, &s.SumEstimatedRunTime, &s.SumEstimatedLateness); err != nil {
-				return err
-			}
-			if s.CountRuns > 0 {
-				b.States = append(b.States, s)
-			}
-		}
+// sumByBucket fills the buckets of all runs from the tally, and reports whether
+// it could. Only the runs of those minutes that a bucket's end divides, or in
+// which some become overdue at this moment, are looked at one by one.
+func (tx *Tx) sumByBucket(buckets []orion.HistoryBucket, table string, first, step int64) (bool, error) {
+	if step < 2*minute {
+		return false, nil
 	}
+	end, now := first+step*int64(len(buckets)), tx.now.Micro()
+	add := func(at int64, s runState, sums *runSums) {
+		if s.typ == "" {
+			return
+		}
+		states := &buckets[(at-first)/step].States
+		i := slices.IndexFunc(*states, func(h orion.HistoryState) bool { return h.StateName == s.name && h.StateType == s.typ })
+		if i < 0 {
+			i = len(*states)
+			*states = append(*states, orion.HistoryState{StateType: s.typ, StateName: s.name})
+		}
+		h := &(*states)[i]
+		runTime, lateness := sums.at(now, at < now)
+		h.CountRuns += sums.runs
+		h.SumEstimatedRunTime += orion.Seconds(runTime * 1000)
+		h.SumEstimatedLateness += orion.Seconds(lateness * 1000)
+	}
+	return tx.sumBetween(table, first, end, func(at int64) bool {
+		last := at + minute - 1
+		return (at-first)/step != (last-first)/step || (at < now && now <= last)
+	}, add)
 }
 
 // FlowRunLateness is the average lateness of runs in seconds; nil when there

@@ -22,6 +22,9 @@ type sqliteDB struct {
 	done    chan struct{}
 	readers chan *sqlite.Conn
 	w       *sqlite.Conn
+
+	tally   *tally
+	changes []runChange // what the open transaction has changed; the writer's own
 }
 
 // job is a function waiting for the writer.
@@ -54,7 +57,7 @@ func openSQLite(o Options, name string) (*sqliteDB, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	db := &sqliteDB{path: path, jobs: make(chan *job, maxBatch), done: make(chan struct{}), w: w}
+	db := &sqliteDB{path: path, jobs: make(chan *job, maxBatch), done: make(chan struct{}), w: w, tally: newTally()}
 	n := max(2, min(8, runtime.NumCPU()*2))
 	db.readers = make(chan *sqlite.Conn, n)
 	for range n {
@@ -120,10 +123,11 @@ func (db *sqliteDB) read(ctx context.Context, f func(conn) error) error {
 			return openError(db.path, err)
 		}
 	}
-	sc := &sqliteConn{c}
+	sc := &sqliteConn{c: c, tally: db.tally}
 	if _, err := sc.exec(ctx, "BEGIN", nil); err != nil {
 		return sqliteError(err)
 	}
+	sc.fresh = true
 	err := f(sc)
 	if _, e := sc.exec(ctx, "COMMIT", nil); err == nil && e != nil {
 		err = e
@@ -159,7 +163,7 @@ func (db *sqliteDB) write(ctx context.Context, f func(*Tx) error, scope orion.Sc
 // commits once and answers all.
 func (db *sqliteDB) run() {
 	defer close(db.done)
-	c := &sqliteConn{db.w}
+	c := &sqliteConn{c: db.w, changes: &db.changes}
 	batch := make([]*job, 0, maxBatch)
 	for {
 		j, ok := <-db.jobs
@@ -188,6 +192,9 @@ func (db *sqliteDB) run() {
 
 func (db *sqliteDB) commit(c *sqliteConn, batch []*job) {
 	ctx := context.Background()
+	if db.changes = db.changes[:0]; cap(db.changes) > maxBatch*16 {
+		db.changes = nil // after a great many deletes
+	}
 	fail := func(err error) {
 		for _, j := range batch {
 			if j.err == nil {
@@ -212,12 +219,14 @@ func (db *sqliteDB) commit(c *sqliteConn, batch []*job) {
 				continue
 			}
 		}
+		before := len(db.changes)
 		j.tx.c, j.tx.now, j.tx.hooks = c, orion.Now(), nil
 		j.err = call(j.f, j.tx)
 		if j.err == nil {
 			ok++
 		} else if !alone {
 			c.exec(ctx, "ROLLBACK TO f", nil)
+			db.changes = db.changes[:before]
 		}
 		if !alone {
 			c.exec(ctx, "RELEASE f", nil)
@@ -227,10 +236,18 @@ func (db *sqliteDB) commit(c *sqliteConn, batch []*job) {
 		c.exec(ctx, "ROLLBACK", nil)
 		return
 	}
-	if _, err := c.exec(ctx, "COMMIT", nil); err != nil {
+	err := db.tally.commit(func() error { _, err := c.exec(ctx, "COMMIT", nil); return err }, db.changes)
+	if err != nil {
 		c.exec(ctx, "ROLLBACK", nil)
 		fail(err)
 	}
+}
+
+// watchDeletes has the writer know of each run that is deleted from now on.
+func (db *sqliteDB) watchDeletes(ctx context.Context) error {
+	return db.write(ctx, func(*Tx) error {
+		return watchDeletes(db.w, func(c runChange) { db.changes = append(db.changes, c) })
+	}, orion.Scope{})
 }
 
 // call turns a panic of one function into its error, so that the others in the
@@ -255,9 +272,15 @@ func (db *sqliteDB) script(ctx context.Context, sql string) error {
 	}, orion.Scope{})
 }
 
-type sqliteConn struct{ c *sqlite.Conn }
+type sqliteConn struct {
+	c       *sqlite.Conn
+	tally   *tally       // of a connection that reads
+	fresh   bool         // nothing was read yet
+	changes *[]runChange // of the connection that writes
+}
 
 func (c *sqliteConn) prepare(sql string, args []any) (*sqlite.Stmt, error) {
+	c.fresh = false
 	s, err := c.c.Prepare(sql)
 	if err != nil {
 		return nil, fmt.Errorf("%w in %s", err, sql)
@@ -297,8 +320,11 @@ func (c *sqliteConn) query(_ context.Context, sql string, args []any, row func(*
 	}
 	defer reset(s)
 	r := Row{s: s}
-	for {
+	for before := c.reported(); ; {
 		more, err := s.Step()
+		if err != nil {
+			c.undone(before)
+		}
 		if err != nil || !more {
 			return err
 		}
@@ -314,14 +340,30 @@ func (c *sqliteConn) exec(_ context.Context, sql string, args []any) (int64, err
 		return 0, err
 	}
 	defer reset(s)
-	for {
+	for before := c.reported(); ; {
 		more, err := s.Step()
 		if err != nil {
+			c.undone(before)
 			return 0, err
 		}
 		if !more {
 			return int64(c.c.Changes()), nil
 		}
+	}
+}
+
+// reported is how many changes of runs were, and undone takes back those since,
+// of a statement that failed.
+func (c *sqliteConn) reported() int {
+	if c.changes == nil {
+		return 0
+	}
+	return len(*c.changes)
+}
+
+func (c *sqliteConn) undone(before int) {
+	if c.changes != nil {
+		*c.changes = (*c.changes)[:before]
 	}
 }
 

@@ -102,6 +102,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.Close()
 		return nil, err
 	}
+	if db, ok := s.main.(*sqliteDB); ok {
+		if err := db.watchDeletes(ctx); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
 	if err := s.openSeal(ctx, o); err != nil {
 		s.Close()
 		return nil, err
@@ -161,6 +167,7 @@ type Tx struct {
 	actor string
 	hooks []func()
 	now   orion.Time
+	seen  map[runKey]runChange // runs as they are, in a transaction that may change them
 }
 
 type joinKey struct{}

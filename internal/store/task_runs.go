@@ -24,6 +24,7 @@ func (tx *Tx) scanTaskRun(r *Row) (*orion.TaskRun, error) {
 	if err := r.Scan(append(dest, j.dest()...)...); err != nil {
 		return nil, err
 	}
+	tx.saw("task_run", t.ID, facts(t.StateType, t.StateName, t.ExpectedStartTime, t.StartTime, t.StateTimestamp, t.TotalRunTime))
 	t.State = j.state()
 	t.Estimate(tx.now)
 	return &t, nil
@@ -76,20 +77,14 @@ func (tx *Tx) TaskRuns(f *orion.RunFilters, sort *string, limit, offset int64) (
 	if err != nil {
 		return nil, err
 	}
-	w := tx.taskRunsWhere(f)
-	return list(tx, selectTaskRun+tx.pageOf("task_run", w.sql, tx.few(o, fewTaskRuns(f))), append([]any{tx.ws}, append(w.args, limit, offset)...), tx.scanTaskRun)
+	page := tx.pageOf("task_run", o, tx.ids("task_run", tx.taskRunsWhere(f), tx.few(o, fewTaskRuns(f)), limit, offset))
+	return list(tx, selectTaskRun+page.sql, page.args, tx.scanTaskRun)
 }
 
 // TaskRunsOf lists all task runs of a flow run in the order they were expected.
 func (tx *Tx) TaskRunsOf(flowRun orion.ID) ([]*orion.TaskRun, error) {
 	return list(tx, selectTaskRun+" WHERE task_run.workspace_id = ? AND task_run.flow_run_id = ?"+tx.few(" ORDER BY task_run.expected_start_time, task_run.id", true),
 		[]any{tx.ws, flowRun}, tx.scanTaskRun)
-}
-
-// CountTaskRuns counts task runs.
-func (tx *Tx) CountTaskRuns(f *orion.RunFilters) (int64, error) {
-	w := tx.taskRunsWhere(f)
-	return tx.count("SELECT COUNT(*) FROM task_run WHERE "+w.sql, w.args...)
 }
 
 // InsertTaskRun stores a new task run, with its state if it has one. It reports
@@ -105,6 +100,7 @@ func (tx *Tx) InsertTaskRun(t *orion.TaskRun) (bool, error) {
 	if err != nil || n == 0 {
 		return false, err
 	}
+	tx.inserted("task_run", t.ID, facts(t.StateType, t.StateName, t.ExpectedStartTime, t.StartTime, t.StateTimestamp, 0))
 	if t.State != nil {
 		if err := tx.insertState(taskRuns, t.ID, t.State); err != nil {
 			return false, err
@@ -119,11 +115,17 @@ func (tx *Tx) EnterTaskRunState(t *orion.TaskRun, s *orion.State) error {
 	if err := tx.insertState(taskRuns, t.ID, s); err != nil {
 		return err
 	}
-	_, err := tx.exec(`UPDATE task_run SET updated = ?, actor = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?,
+	if err := tx.see("task_run", t.ID); err != nil {
+		return err
+	}
+	n, err := tx.exec(`UPDATE task_run SET updated = ?, actor = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?,
 		run_count = ?, flow_run_run_count = ?, expected_start_time = ?, next_scheduled_start_time = ?, start_time = ?, end_time = ?, total_run_time = ?
 		WHERE workspace_id = ? AND id = ?`,
 		tx.now, tx.actor, s.ID, s.Type, s.Name, s.Timestamp, t.RunCount, t.FlowRunRunCount, t.ExpectedStartTime, t.NextScheduledStartTime,
 		t.StartTime, t.EndTime, t.TotalRunTime, tx.ws, t.ID)
+	if n > 0 {
+		tx.changed("task_run", t.ID, facts((*string)(&s.Type), &s.Name, t.ExpectedStartTime, t.StartTime, s.Timestamp, t.TotalRunTime))
+	}
 	return err
 }
 
