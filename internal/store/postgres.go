@@ -53,6 +53,8 @@ func openPostgres(ctx context.Context, o Options, h *hub) (*postgres, error) {
 	p.stop = stop
 	p.wg.Add(1)
 	go func() { defer p.wg.Done(); p.listen(lctx, cfg.ConnConfig, h, o.Log) }()
+	p.wg.Add(1)
+	go func() { defer p.wg.Done(); p.keepStatistics(lctx, o.Log) }()
 	return p, nil
 }
 
@@ -94,13 +96,42 @@ func (p *postgres) listen(ctx context.Context, cfg *pgx.ConnConfig, h *hub, log 
 	}
 }
 
+// keepStatistics analyses every table that has doubled in size. PostgreSQL does
+// so too, but once a minute, and keeps a plan until then: one that it made for
+// a table of a few rows, in which every index is as good as any other, costs a
+// hundred times as much when there are thousands.
+func (p *postgres) keepStatistics(ctx context.Context, log *slog.Logger) {
+	const grown = `SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
+		AND pg_relation_size(oid) > 2 * current_setting('block_size')::bigint * greatest(relpages, 2)`
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		rows, err := p.pool.Query(ctx, grown)
+		if err == nil {
+			var tables []string
+			if tables, err = pgx.CollectRows(rows, pgx.RowTo[string]); err == nil && len(tables) > 0 {
+				// Another replica may be at it.
+				_, err = p.pool.Exec(ctx, "ANALYZE (SKIP_LOCKED) "+strings.Join(tables, ", "), pgx.QueryExecModeSimpleProtocol)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			log.Debug("the statistics of the tables could not be kept", "error", err)
+		}
+	}
+}
+
 func (p *postgres) read(ctx context.Context, f func(conn) error) error {
 	c, err := p.pool.Acquire(ctx)
 	if err != nil {
 		return pgError(err)
 	}
 	defer c.Release()
-	return pgError(f(pgConn{c.Conn()}))
+	return pgError(f(&pgConn{c: c.Conn()}))
 }
 
 func (p *postgres) write(ctx context.Context, f func(*Tx) error, scope orion.Scope) error {
@@ -125,22 +156,22 @@ func (p *postgres) write(ctx context.Context, f func(*Tx) error, scope orion.Sco
 }
 
 func (p *postgres) transaction(ctx context.Context, f func(conn) error) error {
-	c, err := p.pool.Acquire(ctx)
+	pc, err := p.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer c.Release()
-	tx, err := c.Begin(ctx)
-	if err != nil {
-		return err
+	defer pc.Release()
+	c := &pgConn{c: pc.Conn()}
+	c.held.Queue("BEGIN")
+	if err = f(c); err == nil {
+		err = c.commit(ctx)
 	}
-	if err := f(pgConn{c.Conn()}); err != nil {
+	if err != nil && !c.c.IsClosed() && c.c.PgConn().TxStatus() != 'I' {
 		rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		tx.Rollback(rctx)
-		return err
+		c.c.Exec(rctx, "ROLLBACK") // else the connection is closed, which undoes all the same
 	}
-	return tx.Commit(ctx)
+	return err
 }
 
 func (p *postgres) script(ctx context.Context, sql string) error {
@@ -148,11 +179,87 @@ func (p *postgres) script(ctx context.Context, sql string) error {
 	return err
 }
 
-type pgConn struct{ c *pgx.Conn }
+// pgConn is a connection that keeps statements back until an answer is waited
+// for, and then sends all of them at once: BEGIN travels with the first query,
+// what a transaction writes at its end with the COMMIT.
+type pgConn struct {
+	c    *pgx.Conn
+	held pgx.Batch
+}
+
+func (c *pgConn) later(_ context.Context, sql string, args []any) error {
+	a, err := pgArgs(args)
+	if err == nil {
+		c.held.Queue(dollars(sql), a...)
+	}
+	return err
+}
+
+// flush sends what is held and lets last look at the answer to the last
+// statement, once those before it have gone well.
+func (c *pgConn) flush(ctx context.Context, last func(pgx.BatchResults) error) error {
+	sent := c.held
+	c.held = pgx.Batch{}
+	answers := c.c.SendBatch(ctx, &sent)
+	for i, q := range sent.QueuedQueries {
+		var err error
+		if i < len(sent.QueuedQueries)-1 {
+			_, err = answers.Exec()
+		} else {
+			err = last(answers)
+		}
+		if err != nil {
+			answers.Close()
+			return fmt.Errorf("%w in %s", err, q.SQL)
+		}
+	}
+	return answers.Close()
+}
+
+func (c *pgConn) query(ctx context.Context, sql string, args []any, row func(*Row) error) error {
+	if err := c.later(ctx, sql, args); err != nil {
+		return err
+	}
+	return c.flush(ctx, func(answers pgx.BatchResults) error {
+		rows, err := answers.Query()
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			if err := row(&Row{raw: rows.RawValues()}); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+}
+
+func (c *pgConn) exec(ctx context.Context, sql string, args []any) (n int64, err error) {
+	if err := c.later(ctx, sql, args); err != nil {
+		return 0, err
+	}
+	err = c.flush(ctx, func(answers pgx.BatchResults) error {
+		tag, err := answers.Exec()
+		n = tag.RowsAffected()
+		return err
+	})
+	return n, err
+}
+
+func (c *pgConn) commit(ctx context.Context) error {
+	c.held.Queue("COMMIT")
+	return c.flush(ctx, func(answers pgx.BatchResults) error {
+		tag, err := answers.Exec()
+		if err == nil && tag.String() != "COMMIT" { // a statement had failed, and nobody said so
+			err = pgx.ErrTxCommitRollback
+		}
+		return err
+	})
+}
 
 func pgArgs(args []any) ([]any, error) {
-	out := make([]any, 0, len(args)+1)
-	out = append(out, pgx.QueryResultFormats{pgx.BinaryFormatCode})
+	out := make([]any, 0, len(args))
 	for _, a := range args {
 		v, err := bindValue(a)
 		if err != nil {
@@ -178,39 +285,6 @@ func pgText(s string) string {
 		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
-}
-
-func (c pgConn) query(ctx context.Context, sql string, args []any, row func(*Row) error) error {
-	a, err := pgArgs(args)
-	if err != nil {
-		return err
-	}
-	rows, err := c.c.Query(ctx, dollars(sql), a...)
-	if err != nil {
-		return fmt.Errorf("%w in %s", err, sql)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(&Row{raw: rows.RawValues()}); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("%w in %s", err, sql)
-	}
-	return nil
-}
-
-func (c pgConn) exec(ctx context.Context, sql string, args []any) (int64, error) {
-	a, err := pgArgs(args)
-	if err != nil {
-		return 0, err
-	}
-	tag, err := c.c.Exec(ctx, dollars(sql), a[1:]...)
-	if err != nil {
-		return 0, fmt.Errorf("%w in %s", err, sql)
-	}
-	return tag.RowsAffected(), nil
 }
 
 func pgError(err error) error {

@@ -323,6 +323,11 @@ func (c *sqliteConn) exec(_ context.Context, sql string, args []any) (int64, err
 	}
 }
 
+func (c *sqliteConn) later(ctx context.Context, sql string, args []any) error {
+	_, err := c.exec(ctx, sql, args)
+	return err
+}
+
 func reset(s *sqlite.Stmt) {
 	s.Reset()
 	s.ClearBindings()

@@ -68,6 +68,7 @@ type backend interface {
 type conn interface {
 	query(ctx context.Context, sql string, args []any, row func(*Row) error) error
 	exec(ctx context.Context, sql string, args []any) (int64, error)
+	later(ctx context.Context, sql string, args []any) error
 }
 
 // Open opens the database, creating and migrating it as needed. It refuses a
@@ -219,6 +220,12 @@ func (tx *Tx) query(sql string, args []any, row func(*Row) error) error {
 // exec runs a statement and returns how many rows it changed.
 func (tx *Tx) exec(sql string, args ...any) (int64, error) {
 	return tx.c.exec(tx.ctx, sql, args)
+}
+
+// later is exec for a statement whose outcome nobody looks at. On PostgreSQL it
+// travels with the next one, or with the commit, and fails there.
+func (tx *Tx) later(sql string, args ...any) error {
+	return tx.c.later(tx.ctx, sql, args)
 }
 
 // one runs a query for at most one row and reports whether there was one.

@@ -37,7 +37,7 @@ func (tx *Tx) TaskRun(id orion.ID) (*orion.TaskRun, error) {
 // LockTaskRun is TaskRun for one who is about to change it.
 func (tx *Tx) LockTaskRun(id orion.ID) (*orion.TaskRun, error) {
 	if tx.d.forUpdate != "" {
-		if _, err := tx.exec("SELECT id FROM task_run WHERE workspace_id = ? AND id = ?"+tx.d.forUpdate, tx.ws, id); err != nil {
+		if err := tx.later("SELECT id FROM task_run WHERE workspace_id = ? AND id = ?"+tx.d.forUpdate, tx.ws, id); err != nil {
 			return nil, err
 		}
 	}
@@ -119,18 +119,16 @@ func (tx *Tx) EnterTaskRunState(t *orion.TaskRun, s *orion.State) error {
 	if err := tx.insertState(taskRuns, t.ID, s); err != nil {
 		return err
 	}
-	_, err := tx.exec(`UPDATE task_run SET updated = ?, actor = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?,
+	return tx.later(`UPDATE task_run SET updated = ?, actor = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?,
 		run_count = ?, flow_run_run_count = ?, expected_start_time = ?, next_scheduled_start_time = ?, start_time = ?, end_time = ?, total_run_time = ?
 		WHERE workspace_id = ? AND id = ?`,
 		tx.now, tx.actor, s.ID, s.Type, s.Name, s.Timestamp, t.RunCount, t.FlowRunRunCount, t.ExpectedStartTime, t.NextScheduledStartTime,
 		t.StartTime, t.EndTime, t.TotalRunTime, tx.ws, t.ID)
-	return err
 }
 
 // ResetTaskRunCount puts the run count of a task run back to zero.
 func (tx *Tx) ResetTaskRunCount(id orion.ID) error {
-	_, err := tx.exec("UPDATE task_run SET run_count = 0 WHERE workspace_id = ? AND id = ?", tx.ws, id)
-	return err
+	return tx.later("UPDATE task_run SET run_count = 0 WHERE workspace_id = ? AND id = ?", tx.ws, id)
 }
 
 // UpdateTaskRun patches a task run and reports whether it exists.
@@ -160,7 +158,6 @@ func (tx *Tx) CacheState(key string, expires orion.Time, s *orion.State) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec("INSERT INTO task_run_cache (workspace_id, cache_key, created, expires, state) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+	return tx.later("INSERT INTO task_run_cache (workspace_id, cache_key, created, expires, state) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 		tx.ws, key, tx.now, expires, b)
-	return err
 }
