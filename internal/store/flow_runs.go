@@ -49,12 +49,13 @@ func (tx *Tx) FlowRun(id orion.ID) (*orion.FlowRun, error) {
 
 // LockFlowRun is FlowRun for one who is about to change it.
 func (tx *Tx) LockFlowRun(id orion.ID) (*orion.FlowRun, error) {
-	if tx.d.forUpdate != "" {
-		if err := tx.later("SELECT id FROM flow_run WHERE workspace_id = ? AND id = ?"+tx.d.forUpdate, tx.ws, id); err != nil {
-			return nil, err
-		}
+	f, err := tx.oneFlowRun("flow_run.id = ?"+tx.d.lock("flow_run"), id)
+	if err == nil && f != nil && f.State == nil && !f.StateID.IsZero() {
+		// Whoever had the lock before has changed the run's state, which the
+		// query, older than that, does not see.
+		return tx.FlowRun(id)
 	}
-	return tx.FlowRun(id)
+	return f, err
 }
 
 // FlowRunByKey finds a run by its idempotency key; nil when there is none.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,12 +17,14 @@ import (
 	"github.com/orionflows/orion"
 )
 
-// postgres is a pool of connections, and one more that listens for the
-// wake-ups of other replicas.
+// postgres is a pool of connections, one more for the writer, and one that
+// listens for the wake-ups of other replicas.
 type postgres struct {
-	pool *pgxpool.Pool
-	stop context.CancelFunc
-	wg   sync.WaitGroup
+	pool   *pgxpool.Pool
+	shared *pgxpool.Pool // of one connection
+	writer *writer
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
 }
 
 func openPostgres(ctx context.Context, o Options, h *hub) (*postgres, error) {
@@ -45,10 +48,22 @@ func openPostgres(ctx context.Context, o Options, h *hub) (*postgres, error) {
 		return nil, err
 	}
 	p := &postgres{pool: pool}
+	one := cfg.Copy()
+	one.MaxConns = 1
+	one.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, "SET lock_timeout = "+lockTimeout)
+		return err
+	}
+	if p.shared, err = pgxpool.NewWithConfig(ctx, one); err != nil {
+		pool.Close()
+		return nil, err
+	}
 	if err := pool.Ping(ctx); err != nil {
+		p.shared.Close()
 		pool.Close()
 		return nil, &orion.Error{Kind: orion.Unavailable, Message: fmt.Sprintf("cannot reach PostgreSQL at %s:%d, database %q, as %q", cfg.ConnConfig.Host, cfg.ConnConfig.Port, cfg.ConnConfig.Database, cfg.ConnConfig.User), Err: err}
 	}
+	p.writer = startWriter(p)
 	lctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.wg.Add(1)
@@ -61,6 +76,8 @@ func openPostgres(ctx context.Context, o Options, h *hub) (*postgres, error) {
 func (p *postgres) close() error {
 	p.stop()
 	p.wg.Wait()
+	p.writer.close()
+	p.shared.Close()
 	p.pool.Close()
 	return nil
 }
@@ -134,45 +151,82 @@ func (p *postgres) read(ctx context.Context, f func(conn) error) error {
 	return pgError(f(&pgConn{c: c.Conn()}))
 }
 
+// Most writes are short and share the writer's transactions. One that must wait
+// for a lock that another replica holds, or for a long one before it, gets a
+// transaction and a connection of its own.
+const (
+	lockTimeout = "'100ms'"
+	patience    = 50 * time.Millisecond
+)
+
 func (p *postgres) write(ctx context.Context, f func(*Tx) error, scope orion.Scope) error {
+	j := p.writer.submit(ctx, f, scope)
+	if j == nil {
+		return cmp.Or(ctx.Err(), errBusy(nil))
+	}
+	tired := time.NewTimer(patience)
+	defer tired.Stop()
+	select {
+	case <-j.done:
+	case <-tired.C:
+		if j.taken.CompareAndSwap(false, true) {
+			return p.writeAlone(ctx, f, scope)
+		}
+		<-j.done
+	}
+	if again(j.err) {
+		return p.writeAlone(ctx, f, scope)
+	}
+	return finish(j.tx, j.err)
+}
+
+// finish does what follows a transaction.
+func finish(tx *Tx, err error) error {
+	if err != nil {
+		return pgError(err)
+	}
+	for _, h := range tx.hooks {
+		h()
+	}
+	return nil
+}
+
+// again reports whether a transaction gave way to another: to serialize, out
+// of a deadlock, or because a lock was not to be had in time.
+func again(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && (pe.Code == "40001" || pe.Code == "40P01" || pe.Code == "55P03")
+}
+
+func (p *postgres) writeAlone(ctx context.Context, f func(*Tx) error, scope orion.Scope) error {
 	for try := 0; ; try++ {
 		tx := &Tx{ctx: ctx, ws: scope.Workspace, actor: scope.Actor, now: orion.Now()}
-		err := p.transaction(ctx, func(c conn) error {
-			tx.c = c
-			return call(f, tx)
-		})
-		if err == nil {
-			for _, h := range tx.hooks {
-				h()
-			}
-			return nil
-		}
-		var pe *pgconn.PgError
-		if try >= 5 || !errors.As(err, &pe) || (pe.Code != "40001" && pe.Code != "40P01") {
+		c, err := p.beginOn(ctx, p.pool)
+		if err != nil {
 			return pgError(err)
+		}
+		tx.c = c
+		if err = call(f, tx); err == nil {
+			err = c.commit(ctx)
+		} else {
+			c.rollback()
+		}
+		if try >= 5 || !again(err) {
+			return finish(tx, err)
 		}
 		time.Sleep(time.Duration(try+1) * 5 * time.Millisecond)
 	}
 }
 
-func (p *postgres) transaction(ctx context.Context, f func(conn) error) error {
-	pc, err := p.pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer pc.Release()
-	c := &pgConn{c: pc.Conn()}
-	c.held.Queue("BEGIN")
-	if err = f(c); err == nil {
-		err = c.commit(ctx)
-	}
-	if err != nil && !c.c.IsClosed() && c.c.PgConn().TxStatus() != 'I' {
-		rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		c.c.Exec(rctx, "ROLLBACK") // else the connection is closed, which undoes all the same
-	}
-	return err
+func (p *postgres) begin() (conn, error) { return p.beginOn(context.Background(), p.shared) }
+
+func (p *postgres) commit(c conn) (undone bool, err error) {
+	pc := c.(*pgConn)
+	err = pc.commit(context.Background())
+	return err != nil && !pc.c.IsClosed(), err // of a connection that was lost nobody knows
 }
+
+func (p *postgres) rollback(c conn) { c.(*pgConn).rollback() }
 
 func (p *postgres) script(ctx context.Context, sql string) error {
 	_, err := p.pool.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
@@ -185,6 +239,45 @@ func (p *postgres) script(ctx context.Context, sql string) error {
 type pgConn struct {
 	c    *pgx.Conn
 	held pgx.Batch
+	from *pgxpool.Conn // of a transaction
+}
+
+func (p *postgres) beginOn(ctx context.Context, pool *pgxpool.Pool) (*pgConn, error) {
+	from, err := pool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &pgConn{c: from.Conn(), from: from}
+	c.held.Queue("BEGIN")
+	return c, nil
+}
+
+// commit ends the transaction.
+func (c *pgConn) commit(ctx context.Context) error {
+	c.held.Queue("COMMIT")
+	err := c.flush(ctx, func(answers pgx.BatchResults) error {
+		tag, err := answers.Exec()
+		if err == nil && tag.String() != "COMMIT" { // a statement had failed, and nobody said so
+			err = pgx.ErrTxCommitRollback
+		}
+		return err
+	})
+	if err != nil {
+		c.rollback()
+		return err
+	}
+	c.from.Release()
+	return nil
+}
+
+// rollback ends the transaction; closing the connection does as well.
+func (c *pgConn) rollback() {
+	if !c.c.IsClosed() && c.c.PgConn().TxStatus() != 'I' {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		c.c.Exec(ctx, "ROLLBACK")
+	}
+	c.from.Release()
 }
 
 func (c *pgConn) later(_ context.Context, sql string, args []any) error {
@@ -245,17 +338,6 @@ func (c *pgConn) exec(ctx context.Context, sql string, args []any) (n int64, err
 		return err
 	})
 	return n, err
-}
-
-func (c *pgConn) commit(ctx context.Context) error {
-	c.held.Queue("COMMIT")
-	return c.flush(ctx, func(answers pgx.BatchResults) error {
-		tag, err := answers.Exec()
-		if err == nil && tag.String() != "COMMIT" { // a statement had failed, and nobody said so
-			err = pgx.ErrTxCommitRollback
-		}
-		return err
-	})
 }
 
 func pgArgs(args []any) ([]any, error) {

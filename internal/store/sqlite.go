@@ -14,27 +14,14 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// sqliteDB is one database file: a goroutine that owns the only connection
-// which writes, and a few connections that read.
+// sqliteDB is one database file: a writer that owns the only connection which
+// writes, and a few connections that read.
 type sqliteDB struct {
 	path    string
-	jobs    chan *job
-	done    chan struct{}
 	readers chan *sqlite.Conn
 	w       *sqlite.Conn
+	writer  *writer
 }
-
-// job is a function waiting for the writer.
-type job struct {
-	ctx  context.Context
-	f    func(*Tx) error
-	tx   *Tx
-	err  error
-	done chan struct{}
-}
-
-// maxBatch bounds how many functions share a commit.
-const maxBatch = 256
 
 func openSQLite(o Options, name string) (*sqliteDB, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
@@ -54,13 +41,13 @@ func openSQLite(o Options, name string) (*sqliteDB, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	db := &sqliteDB{path: path, jobs: make(chan *job, maxBatch), done: make(chan struct{}), w: w}
+	db := &sqliteDB{path: path, w: w}
 	n := max(2, min(8, runtime.NumCPU()*2))
 	db.readers = make(chan *sqlite.Conn, n)
 	for range n {
 		db.readers <- nil // opened when first needed
 	}
-	go db.run()
+	db.writer = startWriter(db)
 	return db, nil
 }
 
@@ -94,8 +81,7 @@ func openError(path string, err error) error {
 }
 
 func (db *sqliteDB) close() error {
-	close(db.jobs)
-	<-db.done
+	db.writer.close()
 	err := db.w.Close()
 	for range cap(db.readers) {
 		if c := <-db.readers; c != nil {
@@ -131,20 +117,14 @@ func (db *sqliteDB) read(ctx context.Context, f func(conn) error) error {
 	return sqliteError(err)
 }
 
-func (db *sqliteDB) write(ctx context.Context, f func(*Tx) error, scope orion.Scope) (err error) {
-	j := &job{ctx: ctx, f: f, done: make(chan struct{})}
-	j.tx = &Tx{ctx: ctx, ws: scope.Workspace, actor: scope.Actor}
-	defer func() {
-		if recover() != nil { // the channel is closed: the server is stopping
-			err = errBusy(nil)
+func (db *sqliteDB) write(ctx context.Context, f func(*Tx) error, scope orion.Scope) error {
+	j := db.writer.submit(ctx, f, scope)
+	if j == nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
-	}()
-	select {
-	case db.jobs <- j:
-	case <-ctx.Done():
-		return ctx.Err()
+		return errBusy(nil)
 	}
-	// Once queued the function runs whatever becomes of the caller.
 	<-j.done
 	if j.err != nil {
 		return sqliteError(j.err)
@@ -155,98 +135,21 @@ func (db *sqliteDB) write(ctx context.Context, f func(*Tx) error, scope orion.Sc
 	return nil
 }
 
-// run is the writer: it takes what has queued, runs it in one transaction,
-// commits once and answers all.
-func (db *sqliteDB) run() {
-	defer close(db.done)
+func (db *sqliteDB) begin() (conn, error) {
 	c := &sqliteConn{db.w}
-	batch := make([]*job, 0, maxBatch)
-	for {
-		j, ok := <-db.jobs
-		if !ok {
-			return
-		}
-		batch = append(batch[:0], j)
-	drain:
-		for len(batch) < maxBatch {
-			select {
-			case j, ok := <-db.jobs:
-				if !ok {
-					break drain
-				}
-				batch = append(batch, j)
-			default:
-				break drain
-			}
-		}
-		db.commit(c, batch)
-		for _, j := range batch {
-			close(j.done)
-		}
-	}
+	_, err := c.exec(context.Background(), "BEGIN IMMEDIATE", nil)
+	return c, err
 }
 
-func (db *sqliteDB) commit(c *sqliteConn, batch []*job) {
-	ctx := context.Background()
-	fail := func(err error) {
-		for _, j := range batch {
-			if j.err == nil {
-				j.err = err
-			}
-		}
+func (db *sqliteDB) commit(c conn) (undone bool, err error) {
+	if _, err = c.exec(context.Background(), "COMMIT", nil); err != nil {
+		db.rollback(c)
 	}
-	if _, err := c.exec(ctx, "BEGIN IMMEDIATE", nil); err != nil {
-		fail(err)
-		return
-	}
-	alone := len(batch) == 1
-	ok := 0
-	for _, j := range batch {
-		if j.ctx.Err() != nil {
-			j.err = j.ctx.Err()
-			continue
-		}
-		if !alone {
-			if _, err := c.exec(ctx, "SAVEPOINT f", nil); err != nil {
-				j.err = err
-				continue
-			}
-		}
-		j.tx.c, j.tx.now, j.tx.hooks = c, orion.Now(), nil
-		j.err = call(j.f, j.tx)
-		if j.err == nil {
-			ok++
-		} else if !alone {
-			c.exec(ctx, "ROLLBACK TO f", nil)
-		}
-		if !alone {
-			c.exec(ctx, "RELEASE f", nil)
-		}
-	}
-	if ok == 0 {
-		c.exec(ctx, "ROLLBACK", nil)
-		return
-	}
-	if _, err := c.exec(ctx, "COMMIT", nil); err != nil {
-		c.exec(ctx, "ROLLBACK", nil)
-		fail(err)
-	}
+	return err != nil, err
 }
 
-// call turns a panic of one function into its error, so that the others in the
-// batch and the writer live on.
-func call(f func(*Tx) error, tx *Tx) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in a write: %v\n%s", p, stack())
-		}
-	}()
-	return f(tx)
-}
-
-func stack() []byte {
-	b := make([]byte, 8192)
-	return b[:runtime.Stack(b, false)]
+func (db *sqliteDB) rollback(c conn) {
+	c.exec(context.Background(), "ROLLBACK", nil) // fails when SQLite has rolled back by itself
 }
 
 func (db *sqliteDB) script(ctx context.Context, sql string) error {

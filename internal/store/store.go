@@ -162,6 +162,7 @@ type Tx struct {
 	actor string
 	hooks []func()
 	now   orion.Time
+	wrote bool // a statement may have changed something
 }
 
 // Read runs f on a consistent view (on PostgreSQL each statement has its own).
@@ -214,17 +215,20 @@ func (tx *Tx) OnCommit(f func()) { tx.hooks = append(tx.hooks, f) }
 
 // query runs a statement with ? placeholders and hands each row to row.
 func (tx *Tx) query(sql string, args []any, row func(*Row) error) error {
+	tx.wrote = tx.wrote || !strings.HasPrefix(sql, "SELECT") // UPDATE … RETURNING
 	return tx.c.query(tx.ctx, sql, args, row)
 }
 
 // exec runs a statement and returns how many rows it changed.
 func (tx *Tx) exec(sql string, args ...any) (int64, error) {
+	tx.wrote = true
 	return tx.c.exec(tx.ctx, sql, args)
 }
 
 // later is exec for a statement whose outcome nobody looks at. On PostgreSQL it
 // travels with the next one, or with the commit, and fails there.
 func (tx *Tx) later(sql string, args ...any) error {
+	tx.wrote = true
 	return tx.c.later(tx.ctx, sql, args)
 }
 

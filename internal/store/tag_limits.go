@@ -16,7 +16,7 @@ type HeldLimit struct {
 // names, locked until the end of the transaction.
 func (tx *Tx) TagLimitsFor(tags []string) ([]HeldLimit, error) {
 	c := in("tag", tags)
-	limits, err := list(tx, "SELECT id, tag, concurrency_limit FROM tag_limit WHERE workspace_id = ? AND "+c.sql+" ORDER BY tag"+tx.d.forUpdate,
+	limits, err := list(tx, "SELECT id, tag, concurrency_limit FROM tag_limit WHERE workspace_id = ? AND "+c.sql+" ORDER BY tag"+tx.d.lock("tag_limit"),
 		append([]any{tx.ws}, c.args...), func(r *Row) (l HeldLimit, err error) {
 			err = r.Scan(&l.ID, &l.Tag, &l.ConcurrencyLimit)
 			return l, err

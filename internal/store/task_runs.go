@@ -36,12 +36,13 @@ func (tx *Tx) TaskRun(id orion.ID) (*orion.TaskRun, error) {
 
 // LockTaskRun is TaskRun for one who is about to change it.
 func (tx *Tx) LockTaskRun(id orion.ID) (*orion.TaskRun, error) {
-	if tx.d.forUpdate != "" {
-		if err := tx.later("SELECT id FROM task_run WHERE workspace_id = ? AND id = ?"+tx.d.forUpdate, tx.ws, id); err != nil {
-			return nil, err
-		}
+	t, err := tx.oneTaskRun("task_run.id = ?"+tx.d.lock("task_run"), id)
+	if err == nil && t != nil && t.State == nil && !t.StateID.IsZero() {
+		// Whoever had the lock before has changed the run's state, which the
+		// query, older than that, does not see.
+		return tx.TaskRun(id)
 	}
-	return tx.TaskRun(id)
+	return t, err
 }
 
 // TaskRunByKeys finds a task run by its natural key; nil when there is none.

@@ -288,6 +288,53 @@ func TestNoticesReachOtherReplicas(t *testing.T) {
 	t.Error("the other replica heard nothing")
 }
 
+func TestOnlyThoseWaitWhoWantTheSameRun(t *testing.T) {
+	t.Parallel()
+	url := testenv.Postgres(t)
+	a, b := open(t, Options{URL: url, Conns: 2}), open(t, Options{URL: url, Conns: 2})
+	f := newFlow(t, a, "f")
+	held := newRun(t, a, orion.FlowRun{Name: "held", FlowID: f.ID}, orion.Running, at(1, 0))
+	free := newRun(t, a, orion.FlowRun{Name: "free", FlowID: f.ID}, orion.Running, at(1, 0))
+	enter := func(tx *Tx, id orion.ID, typ orion.StateType) error {
+		r, err := tx.LockFlowRun(id)
+		if err != nil {
+			return err
+		}
+		return tx.EnterFlowRunState(r, (&orion.StateCreate{Type: typ}).State(at(2, 0)))
+	}
+	locked, release, saw := make(chan struct{}), make(chan struct{}), make(chan orion.StateType, 1)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		must(t, b, func(tx *Tx) error {
+			defer func() { close(locked); <-release }()
+			return enter(tx, held.ID, orion.Cancelling)
+		})
+	})
+	<-locked
+	wg.Go(func() {
+		must(t, a, func(tx *Tx) error {
+			r, err := tx.LockFlowRun(held.ID)
+			if err == nil {
+				saw <- r.State.Type
+			}
+			return err
+		})
+	})
+	for range 20 {
+		must(t, a, func(tx *Tx) error { return enter(tx, free.ID, orion.Running) })
+		must(t, a, func(tx *Tx) error { // what refers to a locked run needs not wait either
+			_, err := tx.InsertTaskRun(&orion.TaskRun{ID: orion.NewID(), Name: "t", FlowRunID: held.ID, TaskKey: "k", DynamicKey: orion.NewID().String()})
+			return err
+		})
+	}
+	if len(saw) > 0 {
+		t.Error("the run was to be had while another replica was changing it")
+	}
+	close(release)
+	equal(t, "the state that the other replica gave it", <-saw, orion.Cancelling)
+}
+
 func TestManyWritersAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		f := newFlow(t, s, "f")
