@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +62,7 @@ func openPostgres(ctx context.Context, o Options, h *hub) (*postgres, error) {
 		pool.Close()
 		return nil, &orion.Error{Kind: orion.Unavailable, Message: fmt.Sprintf("cannot reach PostgreSQL at %s:%d, database %q, as %q", cfg.ConnConfig.Host, cfg.ConnConfig.Port, cfg.ConnConfig.Database, cfg.ConnConfig.User), Err: err}
 	}
-	p.writer = startWriter(p)
+	p.writer = newWriter(p)
 	lctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.wg.Add(1)
@@ -160,35 +159,13 @@ const (
 )
 
 func (p *postgres) write(ctx context.Context, f func(*Tx) error, scope orion.Scope) error {
-	j := p.writer.submit(ctx, f, scope)
-	if j == nil {
-		return cmp.Or(ctx.Err(), errBusy(nil))
-	}
 	tired := time.NewTimer(patience)
 	defer tired.Stop()
-	select {
-	case <-j.done:
-	case <-tired.C:
-		if j.taken.CompareAndSwap(false, true) {
-			return p.writeAlone(ctx, f, scope)
-		}
-		<-j.done
-	}
-	if again(j.err) {
+	tx, err := p.writer.write(ctx, f, scope, tired.C)
+	if err == errTired || again(err) {
 		return p.writeAlone(ctx, f, scope)
 	}
-	return finish(j.tx, j.err)
-}
-
-// finish does what follows a transaction.
-func finish(tx *Tx, err error) error {
-	if err != nil {
-		return pgError(err)
-	}
-	for _, h := range tx.hooks {
-		h()
-	}
-	return nil
+	return finish(tx, pgError(err))
 }
 
 // again reports whether a transaction gave way to another: to serialize, out
@@ -212,7 +189,7 @@ func (p *postgres) writeAlone(ctx context.Context, f func(*Tx) error, scope orio
 			c.rollback()
 		}
 		if try >= 5 || !again(err) {
-			return finish(tx, err)
+			return finish(tx, pgError(err))
 		}
 		time.Sleep(time.Duration(try+1) * 5 * time.Millisecond)
 	}

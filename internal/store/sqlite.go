@@ -14,8 +14,8 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// sqliteDB is one database file: a writer that owns the only connection which
-// writes, and a few connections that read.
+// sqliteDB is one database file: the only connection which writes, with its
+// writer, and a few connections that read.
 type sqliteDB struct {
 	path    string
 	readers chan *sqlite.Conn
@@ -47,7 +47,7 @@ func openSQLite(o Options, name string) (*sqliteDB, error) {
 	for range n {
 		db.readers <- nil // opened when first needed
 	}
-	db.writer = startWriter(db)
+	db.writer = newWriter(db)
 	return db, nil
 }
 
@@ -118,21 +118,8 @@ func (db *sqliteDB) read(ctx context.Context, f func(conn) error) error {
 }
 
 func (db *sqliteDB) write(ctx context.Context, f func(*Tx) error, scope orion.Scope) error {
-	j := db.writer.submit(ctx, f, scope)
-	if j == nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return errBusy(nil)
-	}
-	<-j.done
-	if j.err != nil {
-		return sqliteError(j.err)
-	}
-	for _, h := range j.tx.hooks {
-		h()
-	}
-	return nil
+	tx, err := db.writer.write(ctx, f, scope, nil)
+	return finish(tx, sqliteError(err))
 }
 
 func (db *sqliteDB) begin() (conn, error) {

@@ -194,6 +194,16 @@ func (s *Store) writeLogs(ctx context.Context, f func(*Tx) error) error {
 	return s.logs.write(ctx, s.bind(f), orion.ScopeOf(ctx))
 }
 
+// finish does what follows a transaction.
+func finish(tx *Tx, err error) error {
+	if err == nil {
+		for _, h := range tx.hooks {
+			h()
+		}
+	}
+	return err
+}
+
 func (s *Store) bind(f func(*Tx) error) func(*Tx) error {
 	return func(tx *Tx) error {
 		tx.s, tx.d = s, s.d
