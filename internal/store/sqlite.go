@@ -37,7 +37,7 @@ func openSQLite(o Options, name string) (*sqliteDB, error) {
 		return nil, orion.Errorf(orion.Invalid, "durability is %q; it can be full or normal", o.Durability)
 	}
 	w, err := openConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate, "PRAGMA journal_mode=WAL", "PRAGMA synchronous="+sync,
-		"PRAGMA foreign_keys=ON", "PRAGMA busy_timeout=10000", "PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-8000", "PRAGMA wal_autocheckpoint=2000")
+		"PRAGMA foreign_keys=ON", "PRAGMA busy_timeout=10000", "PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-8000", "PRAGMA wal_autocheckpoint=8000")
 	if err != nil {
 		return nil, openError(path, err)
 	}
