@@ -112,13 +112,14 @@ func (p *postgres) listen(ctx context.Context, cfg *pgx.ConnConfig, h *hub, log 
 	}
 }
 
-// keepStatistics analyses every table that has doubled in size. PostgreSQL does
-// so too, but once a minute, and keeps a plan until then: one that it made for
-// a table of a few rows, in which every index is as good as any other, costs a
-// hundred times as much when there are thousands.
+// keepStatistics analyses the tables that have become four times as large,
+// until they are large. PostgreSQL does so too, but once a minute, and keeps a
+// plan until then: one that it made for a table of a few rows, in which every
+// index is as good as any other, costs a hundred times as much when there are
+// thousands.
 func (p *postgres) keepStatistics(ctx context.Context, log *slog.Logger) {
 	const grown = `SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
-		AND pg_relation_size(oid) > 2 * current_setting('block_size')::bigint * greatest(relpages, 2)`
+		AND relpages < 128 AND pg_relation_size(oid) > 4 * current_setting('block_size')::bigint * greatest(relpages, 2)`
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	for {

@@ -391,6 +391,32 @@ func TestManyWritersAtOnce(t *testing.T) {
 	})
 }
 
+func TestCloseWhileWriting(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		var wg sync.WaitGroup
+		begun := make(chan struct{}, 16)
+		for range 16 {
+			wg.Go(func() {
+				for i := 0; ; i++ {
+					if err := s.Write(bg, func(tx *Tx) error { return tx.SetConfiguration("k", "v") }); err != nil {
+						return
+					}
+					if i == 3 {
+						begun <- struct{}{}
+					}
+				}
+			})
+		}
+		for range 16 {
+			<-begun
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		wg.Wait() // everybody is answered
+	})
+}
+
 func TestWritesThatFailAlone(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		var wg sync.WaitGroup

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -51,11 +50,10 @@ func newWriter(db transactor) *writer {
 	return &writer{db: db, jobs: make(chan *job, maxBatch), turn: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
-// close waits for what is queued; what comes later is refused.
+// close waits for the functions that have begun, and refuses others.
 func (w *writer) close() {
 	close(w.ended)
 	w.turn <- struct{}{}
-	w.work(nil)
 }
 
 // errTired is of a function that was not begun in time, and is not going to be.
@@ -68,44 +66,47 @@ func (w *writer) write(ctx context.Context, f func(*Tx) error, scope orion.Scope
 	j := &job{f: f, done: make(chan struct{})}
 	j.tx = &Tx{ctx: context.WithoutCancel(ctx), ws: scope.Workspace, actor: scope.Actor}
 	select {
-	case <-w.ended:
-		return nil, errBusy(nil)
-	default:
-	}
-	select {
 	case w.jobs <- j:
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-w.ended:
+		return nil, errBusy(nil)
 	}
 	select {
 	case <-j.done:
 	case w.turn <- struct{}{}:
-		w.work(j)
+		w.workUntil(j.done)
 		<-w.turn
 	case <-tired:
 		if j.taken.CompareAndSwap(false, true) {
 			return nil, errTired
+		}
+	case <-w.ended:
+		if j.taken.CompareAndSwap(false, true) {
+			return nil, errBusy(nil)
 		}
 	}
 	<-j.done
 	return j.tx, j.err
 }
 
-// work runs what is queued until own is done, or all of it.
-func (w *writer) work(own *job) {
-	for j := w.next(maxBatch); j != nil; j = w.next(maxBatch) {
-		batch, spoiled := w.transaction(j, maxBatch)
-		if spoiled && len(batch) > 1 {
-			for _, j := range batch {
-				j.taken.Store(false)
-				w.transaction(j, 1)
-			}
-		}
-		for _, j := range batch {
-			close(j.done)
-		}
-		if slices.Contains(batch, own) {
+// workUntil runs what is queued until one of them is done.
+func (w *writer) workUntil(done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
 			return
+		case j := <-w.jobs:
+			batch, spoiled := w.transaction(j, maxBatch)
+			if spoiled && len(batch) > 1 {
+				for _, j := range batch {
+					j.taken.Store(false)
+					w.transaction(j, 1)
+				}
+			}
+			for _, j := range batch {
+				close(j.done)
+			}
 		}
 	}
 }
