@@ -35,7 +35,8 @@ type Options struct {
 	// kept in Dir, or on PostgreSQL in the database, where it protects dumps of
 	// single tables only.
 	Key string
-	// Conns bounds the PostgreSQL connections; 0 means 16.
+	// Conns bounds the pool of PostgreSQL connections; 0 means 16. Two more
+	// connections write and listen.
 	Conns int
 	// BuiltIn are the block types to store at the start and after a Clear.
 	BuiltIn BuiltIn
