@@ -62,7 +62,7 @@ func openPostgres(ctx context.Context, o Options, h *hub) (*postgres, error) {
 		pool.Close()
 		return nil, &orion.Error{Kind: orion.Unavailable, Message: fmt.Sprintf("cannot reach PostgreSQL at %s:%d, database %q, as %q", cfg.ConnConfig.Host, cfg.ConnConfig.Port, cfg.ConnConfig.Database, cfg.ConnConfig.User), Err: err}
 	}
-	p.writer = newWriter(p)
+	p.writer = newWriter(p, 32) // each is a round trip
 	lctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.wg.Add(1)
@@ -118,7 +118,7 @@ func (p *postgres) listen(ctx context.Context, cfg *pgx.ConnConfig, h *hub, log 
 // index is as good as any other, costs a hundred times as much when there are
 // thousands.
 func (p *postgres) keepStatistics(ctx context.Context, log *slog.Logger) {
-	const grown = `SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
+	const grown = `SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r'
 		AND relpages < 128 AND pg_relation_size(oid) > 4 * current_setting('block_size')::bigint * greatest(relpages, 2)`
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
@@ -185,7 +185,7 @@ func (p *postgres) writeAlone(ctx context.Context, f func(*Tx) error, scope orio
 		}
 		tx.c = c
 		if err = call(f, tx); err == nil {
-			err = c.commit(ctx)
+			_, err = c.commit(ctx)
 		} else {
 			c.rollback()
 		}
@@ -199,9 +199,7 @@ func (p *postgres) writeAlone(ctx context.Context, f func(*Tx) error, scope orio
 func (p *postgres) begin() (conn, error) { return p.beginOn(context.Background(), p.shared) }
 
 func (p *postgres) commit(c conn) (undone bool, err error) {
-	pc := c.(*pgConn)
-	err = pc.commit(context.Background())
-	return err != nil && !pc.c.IsClosed(), err // of a connection that was lost nobody knows
+	return c.(*pgConn).commit(context.Background())
 }
 
 func (p *postgres) rollback(c conn) { c.(*pgConn).rollback() }
@@ -230,25 +228,24 @@ func (p *postgres) beginOn(ctx context.Context, pool *pgxpool.Pool) (*pgConn, er
 	return c, nil
 }
 
-// commit ends the transaction.
-func (c *pgConn) commit(ctx context.Context) error {
+// commit ends the transaction. With an error undone says that the server has
+// refused it; when the connection was lost, nobody knows.
+func (c *pgConn) commit(ctx context.Context) (undone bool, err error) {
 	c.held.Queue("COMMIT")
-	err := c.flush(ctx, func(answers pgx.BatchResults) error {
+	err = c.flush(ctx, func(answers pgx.BatchResults) error {
 		tag, err := answers.Exec()
 		if err == nil && tag.String() != "COMMIT" { // a statement had failed, and nobody said so
 			err = pgx.ErrTxCommitRollback
 		}
 		return err
 	})
-	if err != nil {
-		c.rollback()
-		return err
-	}
-	c.from.Release()
-	return nil
+	undone = err != nil && !c.c.IsClosed()
+	c.rollback()
+	return undone, err
 }
 
-// rollback ends the transaction; closing the connection does as well.
+// rollback ends the transaction unless it has ended, and lets go of the
+// connection; a connection that is closed has undone it.
 func (c *pgConn) rollback() {
 	if !c.c.IsClosed() && c.c.PgConn().TxStatus() != 'I' {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -47,7 +47,7 @@ func openSQLite(o Options, name string) (*sqliteDB, error) {
 	for range n {
 		db.readers <- nil // opened when first needed
 	}
-	db.writer = newWriter(db)
+	db.writer = newWriter(db, 256)
 	return db, nil
 }
 

@@ -288,6 +288,32 @@ func TestNoticesReachOtherReplicas(t *testing.T) {
 	t.Error("the other replica heard nothing")
 }
 
+// PostgreSQL by itself would get to know the tables of a new database within a
+// minute, and have plans for empty ones until then.
+func TestGrowingTablesAreAnalysed(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{URL: testenv.Postgres(t)})
+	f := newFlow(t, s, "f")
+	must(t, s, func(tx *Tx) error {
+		for range 500 {
+			if _, err := tx.InsertFlowRun(&orion.FlowRun{ID: orion.NewID(), Name: "r", FlowID: f.ID}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	known := func() int64 {
+		return ask(t, s, func(tx *Tx) (int64, error) {
+			return tx.count("SELECT COUNT(*) FROM pg_stats WHERE schemaname = current_schema() AND tablename = 'flow_run' AND attname = 'workspace_id'")
+		})
+	}
+	for deadline := time.Now().Add(30 * time.Second); known() == 0; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a table of 500 runs has no statistics")
+		}
+	}
+}
+
 func TestOnlyThoseWaitWhoWantTheSameRun(t *testing.T) {
 	t.Parallel()
 	url := testenv.Postgres(t)

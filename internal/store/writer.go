@@ -21,6 +21,7 @@ import (
 // back, and each function in it runs once more in one of its own.
 type writer struct {
 	db    transactor
+	most  int // functions that share a commit
 	jobs  chan *job
 	turn  chan struct{} // holds one while somebody is at work
 	ended chan struct{}
@@ -43,11 +44,8 @@ type job struct {
 	done  chan struct{}
 }
 
-// maxBatch bounds how many functions share a commit.
-const maxBatch = 256
-
-func newWriter(db transactor) *writer {
-	return &writer{db: db, jobs: make(chan *job, maxBatch), turn: make(chan struct{}, 1), ended: make(chan struct{})}
+func newWriter(db transactor, most int) *writer {
+	return &writer{db: db, most: most, jobs: make(chan *job, most), turn: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 // close waits for the functions that have begun, and refuses others.
@@ -97,7 +95,7 @@ func (w *writer) workUntil(done <-chan struct{}) {
 		case <-done:
 			return
 		case j := <-w.jobs:
-			batch, spoiled := w.transaction(j, maxBatch)
+			batch, spoiled := w.transaction(j, w.most)
 			if spoiled && len(batch) > 1 {
 				for _, j := range batch {
 					j.taken.Store(false)
