@@ -29,8 +29,10 @@ func (a *API) createDeployment(ctx context.Context, in struct{ Body orion.Deploy
 		if err != nil {
 			return out, err
 		}
-		if err := tx.DeleteAutoScheduled(up.Deployment.ID); err != nil {
-			return out, err
+		if !up.Created {
+			if err := tx.DeleteAutoScheduled(up.Deployment.ID); err != nil {
+				return out, err
+			}
 		}
 		return made[*orion.Deployment]{up.Deployment, up.Created}, a.scheduleSoon(tx, up.Deployment)
 	})

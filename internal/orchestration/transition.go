@@ -251,8 +251,10 @@ func (t *Transition) enteredFlowState() error {
 	case orion.Cancelling:
 		t.tx.Notify(store.TopicCancelling)
 	case orion.Pending, orion.Running:
-	default: // a slot of a queue may have become free
-		t.tx.Notify(store.TopicScheduled)
+	default:
+		if !t.flow.WorkQueueID.IsZero() { // a slot of it may have become free
+			t.tx.Notify(store.TopicScheduled)
+		}
 	}
 	return nil
 }

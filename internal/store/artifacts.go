@@ -26,12 +26,12 @@ func (tx *Tx) LatestArtifact(key string) (*orion.Artifact, error) {
 func (tx *Tx) CreateArtifact(c *orion.ArtifactCreate) (*orion.Artifact, error) {
 	a := &orion.Artifact{ID: orion.NewID(), Created: tx.now, Updated: tx.now, Key: c.Key, Type: c.Type, Description: c.Description,
 		Data: c.Data, Metadata: c.Metadata, FlowRunID: c.FlowRunID, TaskRunID: c.TaskRunID}
-	_, err := tx.exec("INSERT INTO artifact (workspace_id, id, created, updated, actor, key, type, description, data, metadata, flow_run_id, task_run_id) VALUES ("+marks(12)+")",
+	err := tx.later("INSERT INTO artifact (workspace_id, id, created, updated, actor, key, type, description, data, metadata, flow_run_id, task_run_id) VALUES ("+marks(12)+")",
 		tx.ws, a.ID, tx.now, tx.now, tx.actor, a.Key, a.Type, a.Description, a.Data, a.Metadata, a.FlowRunID, a.TaskRunID)
 	if err != nil || a.Key == nil {
 		return a, err
 	}
-	_, err = tx.exec(`INSERT INTO artifact_collection (workspace_id, id, created, updated, actor, key, latest_id) VALUES (?, ?, ?, ?, ?, ?, ?)
+	err = tx.later(`INSERT INTO artifact_collection (workspace_id, id, created, updated, actor, key, latest_id) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (workspace_id, key) DO UPDATE SET latest_id = excluded.latest_id, updated = excluded.updated, actor = excluded.actor`,
 		tx.ws, orion.NewID(), tx.now, tx.now, tx.actor, *a.Key, a.ID)
 	return a, err

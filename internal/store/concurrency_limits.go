@@ -92,7 +92,7 @@ func (tx *Tx) DeleteConcurrencyLimit(idOrName string) (bool, error) {
 
 func (tx *Tx) limitsNamed(names []string) ([]orion.ConcurrencyLimit, error) {
 	c := in("name", names)
-	return list(tx, "SELECT "+limitColumns+" FROM concurrency_limit WHERE workspace_id = ? AND "+c.sql+" ORDER BY name"+tx.d.forUpdate, append([]any{tx.ws}, c.args...), scanLimit)
+	return list(tx, "SELECT "+limitColumns+" FROM concurrency_limit WHERE workspace_id = ? AND "+c.sql+" ORDER BY name"+tx.d.lock("concurrency_limit"), append([]any{tx.ws}, c.args...), scanLimit)
 }
 
 // TakeSlots takes slots of every named limit, or of none. Names that are not

@@ -50,12 +50,13 @@ func (tx *Tx) FlowRun(id orion.ID) (*orion.FlowRun, error) {
 
 // LockFlowRun is FlowRun for one who is about to change it.
 func (tx *Tx) LockFlowRun(id orion.ID) (*orion.FlowRun, error) {
-	if tx.d.forUpdate != "" {
-		if _, err := tx.exec("SELECT id FROM flow_run WHERE workspace_id = ? AND id = ?"+tx.d.forUpdate, tx.ws, id); err != nil {
-			return nil, err
-		}
+	f, err := tx.oneFlowRun("flow_run.id = ?"+tx.d.lock("flow_run"), id)
+	if err == nil && f != nil && f.State == nil && !f.StateID.IsZero() {
+		// Whoever had the lock before has changed the run's state, which the
+		// query, older than that, does not see.
+		return tx.FlowRun(id)
 	}
-	return tx.FlowRun(id)
+	return f, err
 }
 
 // FlowRunByKey finds a run by its idempotency key; nil when there is none.
@@ -141,7 +142,7 @@ func (tx *Tx) InsertFlowRun(f *orion.FlowRun) (bool, error) {
 
 func (tx *Tx) insertTags(side string, run orion.ID, tags []string) error {
 	for _, t := range tags {
-		if _, err := tx.exec("INSERT INTO "+side+" (workspace_id, tag, run_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", tx.ws, t, run); err != nil {
+		if err := tx.later("INSERT INTO "+side+" (workspace_id, tag, run_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", tx.ws, t, run); err != nil {
 			return err
 		}
 	}
@@ -157,12 +158,12 @@ func (tx *Tx) EnterFlowRunState(f *orion.FlowRun, s *orion.State) error {
 	if err := tx.see("flow_run", f.ID); err != nil {
 		return err
 	}
-	n, err := tx.exec(`UPDATE flow_run SET updated = ?, actor = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?,
+	err := tx.later(`UPDATE flow_run SET updated = ?, actor = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?,
 		run_count = ?, expected_start_time = ?, next_scheduled_start_time = ?, start_time = ?, end_time = ?, total_run_time = ?,
 		empirical_policy = ?, claim_owner = ?, claim_expires = ? WHERE workspace_id = ? AND id = ?`,
 		tx.now, tx.actor, s.ID, s.Type, s.Name, s.Timestamp, f.RunCount, f.ExpectedStartTime, f.NextScheduledStartTime, f.StartTime, f.EndTime, f.TotalRunTime,
 		f.EmpiricalPolicy, nullable(f.ClaimOwner), f.ClaimExpires, tx.ws, f.ID)
-	if n > 0 {
+	if err == nil {
 		tx.changed("flow_run", f.ID, facts((*string)(&s.Type), &s.Name, f.ExpectedStartTime, f.StartTime, s.Timestamp, f.TotalRunTime))
 	}
 	return err
@@ -206,8 +207,7 @@ func (tx *Tx) UpdateFlowRun(id orion.ID, u *orion.FlowRunUpdate) (bool, error) {
 
 // SetPolicy writes a run's policy alone.
 func (tx *Tx) SetPolicy(f *orion.FlowRun) error {
-	_, err := tx.exec("UPDATE flow_run SET empirical_policy = ? WHERE workspace_id = ? AND id = ?", f.EmpiricalPolicy, tx.ws, f.ID)
-	return err
+	return tx.later("UPDATE flow_run SET empirical_policy = ? WHERE workspace_id = ? AND id = ?", f.EmpiricalPolicy, tx.ws, f.ID)
 }
 
 // DeleteFlowRun removes a run with its task runs, states and inputs.

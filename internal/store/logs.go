@@ -61,7 +61,7 @@ func (s *Store) AppendLogs(ctx context.Context, logs []orion.LogCreate, digest o
 				l := &part[i]
 				args = append(args, tx.ws, orion.NewID(), tx.now, tx.actor, l.Name, l.Level, l.Message, l.Timestamp, l.FlowRunID, l.TaskRunID)
 			}
-			if _, err := tx.exec(insertLogs[len(part)], args...); err != nil {
+			if err := tx.later(insertLogs[len(part)], args...); err != nil {
 				return err
 			}
 		}

@@ -70,7 +70,7 @@ func (s *Store) Subscribe(topics ...string) (<-chan struct{}, func()) {
 // Notify wakes the subscribers of a topic, on every replica, after the commit.
 func (tx *Tx) Notify(topic string) {
 	if tx.d == postgresDialect {
-		if _, err := tx.exec("SELECT pg_notify('orion', ?)", topic); err == nil {
+		if err := tx.later("SELECT pg_notify('orion', ?)", topic); err == nil {
 			return
 		}
 	}

@@ -16,12 +16,14 @@ import (
 	"github.com/orionflows/orion"
 )
 
-// postgres is a pool of connections, and one more that listens for the
-// wake-ups of other replicas.
+// postgres is a pool of connections, one more for the writer, and one that
+// listens for the wake-ups of other replicas.
 type postgres struct {
-	pool *pgxpool.Pool
-	stop context.CancelFunc
-	wg   sync.WaitGroup
+	pool   *pgxpool.Pool
+	shared *pgxpool.Pool // of one connection
+	writer *writer
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
 }
 
 func openPostgres(ctx context.Context, o Options, h *hub) (*postgres, error) {
@@ -45,20 +47,36 @@ func openPostgres(ctx context.Context, o Options, h *hub) (*postgres, error) {
 		return nil, err
 	}
 	p := &postgres{pool: pool}
+	one := cfg.Copy()
+	one.MaxConns = 1
+	one.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, "SET lock_timeout = "+lockTimeout)
+		return err
+	}
+	if p.shared, err = pgxpool.NewWithConfig(ctx, one); err != nil {
+		pool.Close()
+		return nil, err
+	}
 	if err := pool.Ping(ctx); err != nil {
+		p.shared.Close()
 		pool.Close()
 		return nil, &orion.Error{Kind: orion.Unavailable, Message: fmt.Sprintf("cannot reach PostgreSQL at %s:%d, database %q, as %q", cfg.ConnConfig.Host, cfg.ConnConfig.Port, cfg.ConnConfig.Database, cfg.ConnConfig.User), Err: err}
 	}
+	p.writer = newWriter(p, 32) // each is a round trip
 	lctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.wg.Add(1)
 	go func() { defer p.wg.Done(); p.listen(lctx, cfg.ConnConfig, h, o.Log) }()
+	p.wg.Add(1)
+	go func() { defer p.wg.Done(); p.keepStatistics(lctx, o.Log) }()
 	return p, nil
 }
 
 func (p *postgres) close() error {
 	p.stop()
 	p.wg.Wait()
+	p.writer.close()
+	p.shared.Close()
 	p.pool.Close()
 	return nil
 }
@@ -94,65 +112,211 @@ func (p *postgres) listen(ctx context.Context, cfg *pgx.ConnConfig, h *hub, log 
 	}
 }
 
+// keepStatistics analyses the tables that have become four times as large,
+// until they are large. PostgreSQL does so too, but once a minute, and keeps a
+// plan until then: one that it made for a table of a few rows, in which every
+// index is as good as any other, costs a hundred times as much when there are
+// thousands.
+func (p *postgres) keepStatistics(ctx context.Context, log *slog.Logger) {
+	const grown = `SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r'
+		AND relpages < 128 AND pg_relation_size(oid) > 4 * current_setting('block_size')::bigint * greatest(relpages, 2)`
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		rows, err := p.pool.Query(ctx, grown)
+		if err == nil {
+			var tables []string
+			if tables, err = pgx.CollectRows(rows, pgx.RowTo[string]); err == nil && len(tables) > 0 {
+				// Another replica may be at it.
+				_, err = p.pool.Exec(ctx, "ANALYZE (SKIP_LOCKED) "+strings.Join(tables, ", "), pgx.QueryExecModeSimpleProtocol)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			log.Debug("the statistics of the tables could not be kept", "error", err)
+		}
+	}
+}
+
 func (p *postgres) read(ctx context.Context, f func(conn) error) error {
 	c, err := p.pool.Acquire(ctx)
 	if err != nil {
 		return pgError(err)
 	}
 	defer c.Release()
-	return pgError(f(pgConn{c.Conn()}))
+	return pgError(f(&pgConn{c: c.Conn()}))
 }
 
+// Most writes are short and share the writer's transactions. One that must wait
+// for a lock that another replica holds, or for a long one before it, gets a
+// transaction and a connection of its own.
+const (
+	lockTimeout = "'100ms'"
+	patience    = 50 * time.Millisecond
+)
+
 func (p *postgres) write(ctx context.Context, f func(*Tx) error, scope orion.Scope) error {
+	tired := time.NewTimer(patience)
+	defer tired.Stop()
+	tx, err := p.writer.write(ctx, f, scope, tired.C)
+	if err == errTired || again(err) {
+		return p.writeAlone(ctx, f, scope)
+	}
+	return finish(tx, pgError(err))
+}
+
+// again reports whether a transaction gave way to another: to serialize, out
+// of a deadlock, or because a lock was not to be had in time.
+func again(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && (pe.Code == "40001" || pe.Code == "40P01" || pe.Code == "55P03")
+}
+
+func (p *postgres) writeAlone(ctx context.Context, f func(*Tx) error, scope orion.Scope) error {
 	for try := 0; ; try++ {
 		tx := &Tx{ctx: ctx, ws: scope.Workspace, actor: scope.Actor, now: orion.Now()}
-		err := p.transaction(ctx, func(c conn) error {
-			tx.c = c
-			return call(f, tx)
-		})
-		if err == nil {
-			for _, h := range tx.hooks {
-				h()
-			}
-			return nil
-		}
-		var pe *pgconn.PgError
-		if try >= 5 || !errors.As(err, &pe) || (pe.Code != "40001" && pe.Code != "40P01") {
+		c, err := p.beginOn(ctx, p.pool)
+		if err != nil {
 			return pgError(err)
+		}
+		tx.c = c
+		if err = call(f, tx); err == nil {
+			_, err = c.commit(ctx)
+		} else {
+			c.rollback()
+		}
+		if try >= 5 || !again(err) {
+			return finish(tx, pgError(err))
 		}
 		time.Sleep(time.Duration(try+1) * 5 * time.Millisecond)
 	}
 }
 
-func (p *postgres) transaction(ctx context.Context, f func(conn) error) error {
-	c, err := p.pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Release()
-	tx, err := c.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	if err := f(pgConn{c.Conn()}); err != nil {
-		rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		tx.Rollback(rctx)
-		return err
-	}
-	return tx.Commit(ctx)
+func (p *postgres) begin() (conn, error) { return p.beginOn(context.Background(), p.shared) }
+
+func (p *postgres) commit(c conn) (undone bool, err error) {
+	return c.(*pgConn).commit(context.Background())
 }
+
+func (p *postgres) rollback(c conn) { c.(*pgConn).rollback() }
 
 func (p *postgres) script(ctx context.Context, sql string) error {
 	_, err := p.pool.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
 	return err
 }
 
-type pgConn struct{ c *pgx.Conn }
+// pgConn is a connection that keeps statements back until an answer is waited
+// for, and then sends all of them at once: BEGIN travels with the first query,
+// what a transaction writes at its end with the COMMIT.
+type pgConn struct {
+	c    *pgx.Conn
+	held pgx.Batch
+	from *pgxpool.Conn // of a transaction
+}
+
+func (p *postgres) beginOn(ctx context.Context, pool *pgxpool.Pool) (*pgConn, error) {
+	from, err := pool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &pgConn{c: from.Conn(), from: from}
+	c.held.Queue("BEGIN")
+	return c, nil
+}
+
+// commit ends the transaction. With an error undone says that the server has
+// refused it; when the connection was lost, nobody knows.
+func (c *pgConn) commit(ctx context.Context) (undone bool, err error) {
+	c.held.Queue("COMMIT")
+	err = c.flush(ctx, func(answers pgx.BatchResults) error {
+		tag, err := answers.Exec()
+		if err == nil && tag.String() != "COMMIT" { // a statement had failed, and nobody said so
+			err = pgx.ErrTxCommitRollback
+		}
+		return err
+	})
+	undone = err != nil && !c.c.IsClosed()
+	c.rollback()
+	return undone, err
+}
+
+// rollback ends the transaction unless it has ended, and lets go of the
+// connection; a connection that is closed has undone it.
+func (c *pgConn) rollback() {
+	if !c.c.IsClosed() && c.c.PgConn().TxStatus() != 'I' {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		c.c.Exec(ctx, "ROLLBACK")
+	}
+	c.from.Release()
+}
+
+func (c *pgConn) later(_ context.Context, sql string, args []any) error {
+	a, err := pgArgs(args)
+	if err == nil {
+		c.held.Queue(dollars(sql), a...)
+	}
+	return err
+}
+
+// flush sends what is held and lets last look at the answer to the last
+// statement, once those before it have gone well.
+func (c *pgConn) flush(ctx context.Context, last func(pgx.BatchResults) error) error {
+	sent := c.held
+	c.held = pgx.Batch{}
+	answers := c.c.SendBatch(ctx, &sent)
+	for i, q := range sent.QueuedQueries {
+		var err error
+		if i < len(sent.QueuedQueries)-1 {
+			_, err = answers.Exec()
+		} else {
+			err = last(answers)
+		}
+		if err != nil {
+			answers.Close()
+			return fmt.Errorf("%w in %s", err, q.SQL)
+		}
+	}
+	return answers.Close()
+}
+
+func (c *pgConn) query(ctx context.Context, sql string, args []any, row func(*Row) error) error {
+	if err := c.later(ctx, sql, args); err != nil {
+		return err
+	}
+	return c.flush(ctx, func(answers pgx.BatchResults) error {
+		rows, err := answers.Query()
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			if err := row(&Row{raw: rows.RawValues()}); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+}
+
+func (c *pgConn) exec(ctx context.Context, sql string, args []any) (n int64, err error) {
+	if err := c.later(ctx, sql, args); err != nil {
+		return 0, err
+	}
+	err = c.flush(ctx, func(answers pgx.BatchResults) error {
+		tag, err := answers.Exec()
+		n = tag.RowsAffected()
+		return err
+	})
+	return n, err
+}
 
 func pgArgs(args []any) ([]any, error) {
-	out := make([]any, 0, len(args)+1)
-	out = append(out, pgx.QueryResultFormats{pgx.BinaryFormatCode})
+	out := make([]any, 0, len(args))
 	for _, a := range args {
 		v, err := bindValue(a)
 		if err != nil {
@@ -180,39 +344,6 @@ func pgText(s string) string {
 		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
-}
-
-func (c pgConn) query(ctx context.Context, sql string, args []any, row func(*Row) error) error {
-	a, err := pgArgs(args)
-	if err != nil {
-		return err
-	}
-	rows, err := c.c.Query(ctx, dollars(sql), a...)
-	if err != nil {
-		return fmt.Errorf("%w in %s", err, sql)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(&Row{raw: rows.RawValues()}); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("%w in %s", err, sql)
-	}
-	return nil
-}
-
-func (c pgConn) exec(ctx context.Context, sql string, args []any) (int64, error) {
-	a, err := pgArgs(args)
-	if err != nil {
-		return 0, err
-	}
-	tag, err := c.c.Exec(ctx, dollars(sql), a[1:]...)
-	if err != nil {
-		return 0, fmt.Errorf("%w in %s", err, sql)
-	}
-	return tag.RowsAffected(), nil
 }
 
 func pgError(err error) error {

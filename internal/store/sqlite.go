@@ -14,30 +14,17 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// sqliteDB is one database file: a goroutine that owns the only connection
-// which writes, and a few connections that read.
+// sqliteDB is one database file: the only connection which writes, with its
+// writer, and a few connections that read.
 type sqliteDB struct {
 	path    string
-	jobs    chan *job
-	done    chan struct{}
 	readers chan *sqlite.Conn
 	w       *sqlite.Conn
+	writer  *writer
 
 	tally   *tally
 	changes []runChange // what the open transaction has changed; the writer's own
 }
-
-// job is a function waiting for the writer.
-type job struct {
-	ctx  context.Context
-	f    func(*Tx) error
-	tx   *Tx
-	err  error
-	done chan struct{}
-}
-
-// maxBatch bounds how many functions share a commit.
-const maxBatch = 256
 
 func openSQLite(o Options, name string) (*sqliteDB, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
@@ -53,17 +40,17 @@ func openSQLite(o Options, name string) (*sqliteDB, error) {
 		return nil, orion.Errorf(orion.Invalid, "durability is %q; it can be full or normal", o.Durability)
 	}
 	w, err := openConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate, "PRAGMA journal_mode=WAL", "PRAGMA synchronous="+sync,
-		"PRAGMA foreign_keys=ON", "PRAGMA busy_timeout=10000", "PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-8000", "PRAGMA wal_autocheckpoint=2000")
+		"PRAGMA foreign_keys=ON", "PRAGMA busy_timeout=10000", "PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-8000", "PRAGMA wal_autocheckpoint=8000")
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	db := &sqliteDB{path: path, jobs: make(chan *job, maxBatch), done: make(chan struct{}), w: w, tally: newTally()}
+	db := &sqliteDB{path: path, w: w, tally: newTally()}
 	n := max(2, min(8, runtime.NumCPU()*2))
 	db.readers = make(chan *sqlite.Conn, n)
 	for range n {
 		db.readers <- nil // opened when first needed
 	}
-	go db.run()
+	db.writer = newWriter(db, 256)
 	return db, nil
 }
 
@@ -97,8 +84,7 @@ func openError(path string, err error) error {
 }
 
 func (db *sqliteDB) close() error {
-	close(db.jobs)
-	<-db.done
+	db.writer.close()
 	err := db.w.Close()
 	for range cap(db.readers) {
 		if c := <-db.readers; c != nil {
@@ -135,112 +121,26 @@ func (db *sqliteDB) read(ctx context.Context, f func(conn) error) error {
 	return sqliteError(err)
 }
 
-func (db *sqliteDB) write(ctx context.Context, f func(*Tx) error, scope orion.Scope) (err error) {
-	j := &job{ctx: ctx, f: f, done: make(chan struct{})}
-	j.tx = &Tx{ctx: ctx, ws: scope.Workspace, actor: scope.Actor}
-	defer func() {
-		if recover() != nil { // the channel is closed: the server is stopping
-			err = errBusy(nil)
-		}
-	}()
-	select {
-	case db.jobs <- j:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	// Once queued the function runs whatever becomes of the caller.
-	<-j.done
-	if j.err != nil {
-		return sqliteError(j.err)
-	}
-	for _, h := range j.tx.hooks {
-		h()
-	}
-	return nil
+func (db *sqliteDB) write(ctx context.Context, f func(*Tx) error, scope orion.Scope) error {
+	tx, err := db.writer.write(ctx, f, scope, nil)
+	return finish(tx, sqliteError(err))
 }
 
-// run is the writer: it takes what has queued, runs it in one transaction,
-// commits once and answers all.
-func (db *sqliteDB) run() {
-	defer close(db.done)
-	c := &sqliteConn{c: db.w, changes: &db.changes}
-	batch := make([]*job, 0, maxBatch)
-	for {
-		j, ok := <-db.jobs
-		if !ok {
-			return
-		}
-		batch = append(batch[:0], j)
-	drain:
-		for len(batch) < maxBatch {
-			select {
-			case j, ok := <-db.jobs:
-				if !ok {
-					break drain
-				}
-				batch = append(batch, j)
-			default:
-				break drain
-			}
-		}
-		db.commit(c, batch)
-		for _, j := range batch {
-			close(j.done)
-		}
-	}
-}
-
-func (db *sqliteDB) commit(c *sqliteConn, batch []*job) {
-	ctx := context.Background()
-	if db.changes = db.changes[:0]; cap(db.changes) > maxBatch*16 {
+func (db *sqliteDB) begin() (conn, error) {
+	if db.changes = db.changes[:0]; cap(db.changes) > 4096 {
 		db.changes = nil // after a great many deletes
 	}
-	fail := func(err error) {
-		for _, j := range batch {
-			if j.err == nil {
-				j.err = err
-			}
-		}
-	}
-	if _, err := c.exec(ctx, "BEGIN IMMEDIATE", nil); err != nil {
-		fail(err)
-		return
-	}
-	alone := len(batch) == 1
-	ok := 0
-	for _, j := range batch {
-		if j.ctx.Err() != nil {
-			j.err = j.ctx.Err()
-			continue
-		}
-		if !alone {
-			if _, err := c.exec(ctx, "SAVEPOINT f", nil); err != nil {
-				j.err = err
-				continue
-			}
-		}
-		before := len(db.changes)
-		j.tx.c, j.tx.now, j.tx.hooks = c, orion.Now(), nil
-		j.err = call(j.f, j.tx)
-		if j.err == nil {
-			ok++
-		} else if !alone {
-			c.exec(ctx, "ROLLBACK TO f", nil)
-			db.changes = db.changes[:before]
-		}
-		if !alone {
-			c.exec(ctx, "RELEASE f", nil)
-		}
-	}
-	if ok == 0 {
-		c.exec(ctx, "ROLLBACK", nil)
-		return
-	}
-	err := db.tally.commit(func() error { _, err := c.exec(ctx, "COMMIT", nil); return err }, db.changes)
+	c := &sqliteConn{c: db.w, changes: &db.changes}
+	_, err := c.exec(context.Background(), "BEGIN IMMEDIATE", nil)
+	return c, err
+}
+
+func (db *sqliteDB) commit(c conn) (undone bool, err error) {
+	err = db.tally.commit(func() error { _, err := c.exec(context.Background(), "COMMIT", nil); return err }, db.changes)
 	if err != nil {
-		c.exec(ctx, "ROLLBACK", nil)
-		fail(err)
+		db.rollback(c)
 	}
+	return err != nil, err
 }
 
 // watchDeletes has the writer know of each run that is deleted from now on.
@@ -250,20 +150,8 @@ func (db *sqliteDB) watchDeletes(ctx context.Context) error {
 	}, orion.Scope{})
 }
 
-// call turns a panic of one function into its error, so that the others in the
-// batch and the writer live on.
-func call(f func(*Tx) error, tx *Tx) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in a write: %v\n%s", p, stack())
-		}
-	}()
-	return f(tx)
-}
-
-func stack() []byte {
-	b := make([]byte, 8192)
-	return b[:runtime.Stack(b, false)]
+func (db *sqliteDB) rollback(c conn) {
+	c.exec(context.Background(), "ROLLBACK", nil) // fails when SQLite has rolled back by itself
 }
 
 func (db *sqliteDB) script(ctx context.Context, sql string) error {
@@ -365,6 +253,11 @@ func (c *sqliteConn) undone(before int) {
 	if c.changes != nil {
 		*c.changes = (*c.changes)[:before]
 	}
+}
+
+func (c *sqliteConn) later(ctx context.Context, sql string, args []any) error {
+	_, err := c.exec(ctx, sql, args)
+	return err
 }
 
 func reset(s *sqlite.Stmt) {

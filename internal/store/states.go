@@ -76,9 +76,8 @@ func (tx *Tx) insertState(k runKind, run orion.ID, s *orion.State) error {
 	if s.DataType() == "unpersisted" {
 		data = nil // there is nothing to read again; only the answer to the client says it
 	}
-	_, err := tx.exec("INSERT INTO "+k.states+" (workspace_id, id, run_id, actor, type, name, timestamp, message, details, data, result_artifact_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	return tx.later("INSERT INTO "+k.states+" (workspace_id, id, run_id, actor, type, name, timestamp, message, details, data, result_artifact_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		tx.ws, s.ID, run, tx.actor, s.Type, s.Name, s.Timestamp, s.Message, s.Details, data, artifact)
-	return err
 }
 
 // resultArtifact makes the artifact of a state's result. Type, key and

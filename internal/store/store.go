@@ -35,7 +35,8 @@ type Options struct {
 	// kept in Dir, or on PostgreSQL in the database, where it protects dumps of
 	// single tables only.
 	Key string
-	// Conns bounds the PostgreSQL connections; 0 means 16.
+	// Conns bounds the pool of PostgreSQL connections; 0 means 16. Two more
+	// connections write and listen.
 	Conns int
 	// BuiltIn are the block types to store at the start and after a Clear.
 	BuiltIn BuiltIn
@@ -68,6 +69,7 @@ type backend interface {
 type conn interface {
 	query(ctx context.Context, sql string, args []any, row func(*Row) error) error
 	exec(ctx context.Context, sql string, args []any) (int64, error)
+	later(ctx context.Context, sql string, args []any) error
 }
 
 // Open opens the database, creating and migrating it as needed. It refuses a
@@ -167,6 +169,7 @@ type Tx struct {
 	actor string
 	hooks []func()
 	now   orion.Time
+	wrote bool                 // a statement may have changed something
 	seen  map[runKey]runChange // runs as they are, in a transaction that may change them
 }
 
@@ -219,6 +222,16 @@ func (s *Store) writeLogs(ctx context.Context, f func(*Tx) error) error {
 	return s.logs.write(ctx, s.bind(f), orion.ScopeOf(ctx))
 }
 
+// finish does what follows a transaction.
+func finish(tx *Tx, err error) error {
+	if err == nil {
+		for _, h := range tx.hooks {
+			h()
+		}
+	}
+	return err
+}
+
 func (s *Store) bind(f func(*Tx) error) func(*Tx) error {
 	return func(tx *Tx) error {
 		tx.s, tx.d = s, s.d
@@ -240,12 +253,21 @@ func (tx *Tx) OnCommit(f func()) { tx.hooks = append(tx.hooks, f) }
 
 // query runs a statement with ? placeholders and hands each row to row.
 func (tx *Tx) query(sql string, args []any, row func(*Row) error) error {
+	tx.wrote = tx.wrote || !strings.HasPrefix(sql, "SELECT") // UPDATE … RETURNING
 	return tx.c.query(tx.ctx, sql, args, row)
 }
 
 // exec runs a statement and returns how many rows it changed.
 func (tx *Tx) exec(sql string, args ...any) (int64, error) {
+	tx.wrote = true
 	return tx.c.exec(tx.ctx, sql, args)
+}
+
+// later is exec for a statement whose outcome nobody looks at. On PostgreSQL it
+// travels with the next one, or with the commit, and fails there.
+func (tx *Tx) later(sql string, args ...any) error {
+	tx.wrote = true
+	return tx.c.later(tx.ctx, sql, args)
 }
 
 // one runs a query for at most one row and reports whether there was one.

@@ -16,7 +16,7 @@ type HeldLimit struct {
 // names, locked until the end of the transaction.
 func (tx *Tx) TagLimitsFor(tags []string) ([]HeldLimit, error) {
 	c := in("tag", tags)
-	limits, err := list(tx, "SELECT id, tag, concurrency_limit FROM tag_limit WHERE workspace_id = ? AND "+c.sql+" ORDER BY tag"+tx.d.forUpdate,
+	limits, err := list(tx, "SELECT id, tag, concurrency_limit FROM tag_limit WHERE workspace_id = ? AND "+c.sql+" ORDER BY tag"+tx.d.lock("tag_limit"),
 		append([]any{tx.ws}, c.args...), func(r *Row) (l HeldLimit, err error) {
 			err = r.Scan(&l.ID, &l.Tag, &l.ConcurrencyLimit)
 			return l, err
@@ -31,14 +31,12 @@ func (tx *Tx) TagLimitsFor(tags []string) ([]HeldLimit, error) {
 
 // TakeTagSlot gives a slot of a limit to a task run; a run holds at most one.
 func (tx *Tx) TakeTagSlot(limit, taskRun orion.ID) error {
-	_, err := tx.exec("INSERT INTO tag_slot (workspace_id, limit_id, task_run_id, taken) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", tx.ws, limit, taskRun, tx.now)
-	return err
+	return tx.later("INSERT INTO tag_slot (workspace_id, limit_id, task_run_id, taken) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", tx.ws, limit, taskRun, tx.now)
 }
 
 // ReleaseTagSlots takes back every slot that a task run holds.
 func (tx *Tx) ReleaseTagSlots(taskRun orion.ID) error {
-	_, err := tx.exec("DELETE FROM tag_slot WHERE workspace_id = ? AND task_run_id = ?", tx.ws, taskRun)
-	return err
+	return tx.later("DELETE FROM tag_slot WHERE workspace_id = ? AND task_run_id = ?", tx.ws, taskRun)
 }
 
 const tagLimitColumns = "id, created, updated, tag, concurrency_limit"

@@ -50,7 +50,7 @@ func tallyOf(t testing.TB, s *Store) (check func()) {
 	}
 	return func() {
 		select {
-		case <-db.done: // closed by the test
+		case <-db.writer.ended: // closed by the test
 			return
 		default:
 		}

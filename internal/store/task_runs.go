@@ -37,12 +37,13 @@ func (tx *Tx) TaskRun(id orion.ID) (*orion.TaskRun, error) {
 
 // LockTaskRun is TaskRun for one who is about to change it.
 func (tx *Tx) LockTaskRun(id orion.ID) (*orion.TaskRun, error) {
-	if tx.d.forUpdate != "" {
-		if _, err := tx.exec("SELECT id FROM task_run WHERE workspace_id = ? AND id = ?"+tx.d.forUpdate, tx.ws, id); err != nil {
-			return nil, err
-		}
+	t, err := tx.oneTaskRun("task_run.id = ?"+tx.d.lock("task_run"), id)
+	if err == nil && t != nil && t.State == nil && !t.StateID.IsZero() {
+		// Whoever had the lock before has changed the run's state, which the
+		// query, older than that, does not see.
+		return tx.TaskRun(id)
 	}
-	return tx.TaskRun(id)
+	return t, err
 }
 
 // TaskRunByKeys finds a task run by its natural key; nil when there is none.
@@ -118,12 +119,12 @@ func (tx *Tx) EnterTaskRunState(t *orion.TaskRun, s *orion.State) error {
 	if err := tx.see("task_run", t.ID); err != nil {
 		return err
 	}
-	n, err := tx.exec(`UPDATE task_run SET updated = ?, actor = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?,
+	err := tx.later(`UPDATE task_run SET updated = ?, actor = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?,
 		run_count = ?, flow_run_run_count = ?, expected_start_time = ?, next_scheduled_start_time = ?, start_time = ?, end_time = ?, total_run_time = ?
 		WHERE workspace_id = ? AND id = ?`,
 		tx.now, tx.actor, s.ID, s.Type, s.Name, s.Timestamp, t.RunCount, t.FlowRunRunCount, t.ExpectedStartTime, t.NextScheduledStartTime,
 		t.StartTime, t.EndTime, t.TotalRunTime, tx.ws, t.ID)
-	if n > 0 {
+	if err == nil {
 		tx.changed("task_run", t.ID, facts((*string)(&s.Type), &s.Name, t.ExpectedStartTime, t.StartTime, s.Timestamp, t.TotalRunTime))
 	}
 	return err
@@ -131,8 +132,7 @@ func (tx *Tx) EnterTaskRunState(t *orion.TaskRun, s *orion.State) error {
 
 // ResetTaskRunCount puts the run count of a task run back to zero.
 func (tx *Tx) ResetTaskRunCount(id orion.ID) error {
-	_, err := tx.exec("UPDATE task_run SET run_count = 0 WHERE workspace_id = ? AND id = ?", tx.ws, id)
-	return err
+	return tx.later("UPDATE task_run SET run_count = 0 WHERE workspace_id = ? AND id = ?", tx.ws, id)
 }
 
 // UpdateTaskRun patches a task run and reports whether it exists.
@@ -162,7 +162,6 @@ func (tx *Tx) CacheState(key string, expires orion.Time, s *orion.State) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec("INSERT INTO task_run_cache (workspace_id, cache_key, created, expires, state) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+	return tx.later("INSERT INTO task_run_cache (workspace_id, cache_key, created, expires, state) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 		tx.ws, key, tx.now, expires, b)
-	return err
 }

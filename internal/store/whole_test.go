@@ -288,6 +288,79 @@ func TestNoticesReachOtherReplicas(t *testing.T) {
 	t.Error("the other replica heard nothing")
 }
 
+// PostgreSQL by itself would get to know the tables of a new database within a
+// minute, and have plans for empty ones until then.
+func TestGrowingTablesAreAnalysed(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{URL: testenv.Postgres(t)})
+	f := newFlow(t, s, "f")
+	must(t, s, func(tx *Tx) error {
+		for range 500 {
+			if _, err := tx.InsertFlowRun(&orion.FlowRun{ID: orion.NewID(), Name: "r", FlowID: f.ID}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	known := func() int64 {
+		return ask(t, s, func(tx *Tx) (int64, error) {
+			return tx.count("SELECT COUNT(*) FROM pg_stats WHERE schemaname = current_schema() AND tablename = 'flow_run' AND attname = 'workspace_id'")
+		})
+	}
+	for deadline := time.Now().Add(30 * time.Second); known() == 0; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a table of 500 runs has no statistics")
+		}
+	}
+}
+
+func TestOnlyThoseWaitWhoWantTheSameRun(t *testing.T) {
+	t.Parallel()
+	url := testenv.Postgres(t)
+	a, b := open(t, Options{URL: url, Conns: 2}), open(t, Options{URL: url, Conns: 2})
+	f := newFlow(t, a, "f")
+	held := newRun(t, a, orion.FlowRun{Name: "held", FlowID: f.ID}, orion.Running, at(1, 0))
+	free := newRun(t, a, orion.FlowRun{Name: "free", FlowID: f.ID}, orion.Running, at(1, 0))
+	enter := func(tx *Tx, id orion.ID, typ orion.StateType) error {
+		r, err := tx.LockFlowRun(id)
+		if err != nil {
+			return err
+		}
+		return tx.EnterFlowRunState(r, (&orion.StateCreate{Type: typ}).State(at(2, 0)))
+	}
+	locked, release, saw := make(chan struct{}), make(chan struct{}), make(chan orion.StateType, 1)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		must(t, b, func(tx *Tx) error {
+			defer func() { close(locked); <-release }()
+			return enter(tx, held.ID, orion.Cancelling)
+		})
+	})
+	<-locked
+	wg.Go(func() {
+		must(t, a, func(tx *Tx) error {
+			r, err := tx.LockFlowRun(held.ID)
+			if err == nil {
+				saw <- r.State.Type
+			}
+			return err
+		})
+	})
+	for range 20 {
+		must(t, a, func(tx *Tx) error { return enter(tx, free.ID, orion.Running) })
+		must(t, a, func(tx *Tx) error { // what refers to a locked run needs not wait either
+			_, err := tx.InsertTaskRun(&orion.TaskRun{ID: orion.NewID(), Name: "t", FlowRunID: held.ID, TaskKey: "k", DynamicKey: orion.NewID().String()})
+			return err
+		})
+	}
+	if len(saw) > 0 {
+		t.Error("the run was to be had while another replica was changing it")
+	}
+	close(release)
+	equal(t, "the state that the other replica gave it", <-saw, orion.Cancelling)
+}
+
 func TestManyWritersAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		f := newFlow(t, s, "f")
@@ -341,6 +414,32 @@ func TestManyWritersAtOnce(t *testing.T) {
 		}), 64*5)
 		equal(t, "flows", ask(t, s, func(tx *Tx) (int64, error) { return tx.CountFlows(&orion.RunFilters{}) }), 6)
 		equal(t, "deployments", ask(t, s, func(tx *Tx) (int64, error) { return tx.CountDeployments(&orion.RunFilters{}) }), 5)
+	})
+}
+
+func TestCloseWhileWriting(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		var wg sync.WaitGroup
+		begun := make(chan struct{}, 16)
+		for range 16 {
+			wg.Go(func() {
+				for i := 0; ; i++ {
+					if err := s.Write(bg, func(tx *Tx) error { return tx.SetConfiguration("k", "v") }); err != nil {
+						return
+					}
+					if i == 3 {
+						begun <- struct{}{}
+					}
+				}
+			})
+		}
+		for range 16 {
+			<-begun
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		wg.Wait() // everybody is answered
 	})
 }
 
