@@ -50,6 +50,7 @@ type Config struct {
 // Store is a container.
 type Store struct {
 	client   *container.Client
+	http     *http.Client
 	name     string
 	account  string
 	identity *identity
@@ -59,9 +60,10 @@ type Store struct {
 // Open prepares a store; it asks nothing of Azure yet.
 func Open(c Config) (*Store, error) {
 	// Retrying is the caller's.
-	core := policy.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}, Telemetry: policy.TelemetryOptions{ApplicationID: "orion"}}
+	client := &http.Client{Transport: storage.Transport()}
+	core := policy.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}, Telemetry: policy.TelemetryOptions{ApplicationID: "orion"}, Transport: client}
 	options := &container.ClientOptions{ClientOptions: core}
-	s := &Store{name: c.Container, key: c.Key, identity: &identity{}}
+	s := &Store{name: c.Container, key: c.Key, http: client, identity: &identity{}}
 
 	if c.ConnectionString != "" {
 		client, err := container.NewClientFromConnectionString(c.ConnectionString, c.Container, options)
@@ -239,8 +241,11 @@ func (s *Store) Delete(ctx context.Context, keys []string) error {
 // Check writes a blob, reads it back and removes it.
 func (s *Store) Check(ctx context.Context) error { return storage.CheckByWriting(ctx, s) }
 
-// Close does nothing.
-func (s *Store) Close() error { return nil }
+// Close ends idle connections.
+func (s *Store) Close() error {
+	s.http.CloseIdleConnections()
+	return nil
+}
 
 // failed tells an error of the SDK as one of package storage.
 func (s *Store) failed(ctx context.Context, op string, err error) error {

@@ -45,6 +45,7 @@ type Config struct {
 type Store struct {
 	bucket   string
 	endpoint string
+	client   *http.Client
 	identity string
 	key      func(string) (string, error)
 	signIn   func(context.Context) (oauth2.TokenSource, error) // nil for nobody
@@ -60,7 +61,7 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if c.Bucket == "" {
 		return nil, errors.New("it names no bucket")
 	}
-	s := &Store{bucket: c.Bucket, key: c.Key, endpoint: "https://storage.googleapis.com", identity: "the identity of this environment"}
+	s := &Store{bucket: c.Bucket, key: c.Key, client: &http.Client{Transport: storage.Transport()}, endpoint: "https://storage.googleapis.com", identity: "the identity of this environment"}
 	emulator := os.Getenv("STORAGE_EMULATOR_HOST")
 	if address := cmp.Or(c.Endpoint, emulator); address != "" {
 		if !strings.Contains(address, "://") {
@@ -244,8 +245,11 @@ func (s *Store) Delete(ctx context.Context, keys []string) error {
 // Check writes an object, reads it back and removes it.
 func (s *Store) Check(ctx context.Context) error { return storage.CheckByWriting(ctx, s) }
 
-// Close does nothing.
-func (s *Store) Close() error { return nil }
+// Close ends idle connections.
+func (s *Store) Close() error {
+	s.client.CloseIdleConnections()
+	return nil
+}
 
 // ask makes a request and decodes the answer, unless there is nothing to decode.
 func (s *Store) ask(ctx context.Context, op, method, address string, prepare func(*http.Request), into any) error {
@@ -283,7 +287,7 @@ func (s *Store) do(ctx context.Context, op, method, address string, prepare func
 		}
 		token.SetAuthHeader(r)
 	}
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := s.client.Do(r)
 	if err != nil {
 		return nil, s.failed(ctx, op, err)
 	}

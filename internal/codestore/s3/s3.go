@@ -46,6 +46,7 @@ type Config struct {
 // Store is a bucket.
 type Store struct {
 	client   *minio.Core
+	http     *http.Transport
 	bucket   string
 	where    string
 	identity string
@@ -67,7 +68,7 @@ func Open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{bucket: c.Bucket, where: endpoint.Host, key: c.Key}
+	s := &Store{http: transport, bucket: c.Bucket, where: endpoint.Host, key: c.Key}
 	// Retrying is the caller's.
 	options := &minio.Options{Secure: endpoint.Scheme == "https", Region: c.Region, Transport: transport, MaxRetries: 1, Creds: s.credentials(c, transport)}
 	switch {
@@ -102,9 +103,8 @@ func (s *Store) credentials(c Config, transport http.RoundTripper) *credentials.
 	})
 }
 
-func transport(c Config) (http.RoundTripper, error) {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = 16
+func transport(c Config) (*http.Transport, error) {
+	t := storage.Transport()
 	if !c.Insecure && c.CAFile == "" {
 		return t, nil
 	}
@@ -227,8 +227,11 @@ func (s *Store) Delete(ctx context.Context, keys []string) error {
 // Check writes an object, reads it back and removes it.
 func (s *Store) Check(ctx context.Context) error { return storage.CheckByWriting(ctx, s) }
 
-// Close does nothing.
-func (s *Store) Close() error { return nil }
+// Close ends idle connections.
+func (s *Store) Close() error {
+	s.http.CloseIdleConnections()
+	return nil
+}
 
 // failed tells an error of the library as one of package storage.
 func (s *Store) failed(ctx context.Context, op string, err error) error {
