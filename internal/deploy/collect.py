@@ -29,7 +29,7 @@ import urllib.parse
 ask = request["collect"]  # noqa: F821
 root = os.path.realpath(ask["root"])
 folder = os.path.realpath(request["folder"])  # noqa: F821
-listdir, environ_get, lexists = os.listdir, type(os.environ).__getitem__, os.path.lexists
+environ_get, lexists = type(os.environ).__getitem__, os.path.lexists
 
 
 # Reports.
@@ -56,11 +56,26 @@ def warn(text):
 # Who is asking? What the repository's code does counts, what Prefect does by
 # itself does not, and libraries and Python work for whoever called them.
 
-prefixes = tuple({os.path.realpath(p) + os.sep for p in (sys.prefix, sys.base_prefix, os.path.dirname(os.__file__))})
+installed = (sys.prefix, sys.base_prefix, os.path.dirname(os.__file__))
+prefixes = tuple({form(p) + os.sep for p in installed for form in (os.path.abspath, os.path.realpath)})
+real_folders = {}
+
+
+def real(path):
+    """os.path.realpath, which looks at every folder on the way, but once."""
+    top, name = os.path.split(path)
+    if top not in real_folders:
+        real_folders[top] = os.path.realpath(top)
+    return os.path.join(real_folders[top], name)
 
 
 def below_root(path):
     return (path == root or path.startswith(root + os.sep)) and not path.startswith(prefixes)
+
+
+def in_repository(file):
+    """Whether a module's file is the repository's; nearly all are installed."""
+    return not file.startswith(prefixes) and below_root(real(file))
 
 
 kinds = {}  # file name of code: "repository", "prefect", "import", ""
@@ -73,7 +88,7 @@ def kind_of(name):
             kind = "import"
         elif os.sep + "prefect" + os.sep in name and os.sep + "site-packages" + os.sep in name:
             kind = "prefect"
-        elif not name.startswith("<") and below_root(os.path.realpath(name)):
+        elif not name.startswith("<") and in_repository(name):
             kind = "repository"
         else:
             kind = ""
@@ -105,8 +120,16 @@ def note(path, into):
             into.add(path)
 
 
+watched = {
+    "open", "os.listdir", "os.scandir", "import", "socket.connect",
+    "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn",
+}
+
+
 def hook(event, args):
     global steady
+    if event not in watched:
+        return
     if event == "open":
         path, mode, flags = args
         written = flags & (os.O_WRONLY | os.O_RDWR) if isinstance(flags, int) else 0
@@ -121,7 +144,7 @@ def hook(event, args):
             frame = frame.f_back
         if frame is not None and kind_of(frame.f_code.co_filename) == "repository":
             sought.add(args[0])
-    elif event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn"):
+    elif event != "socket.connect":
         if os.getpid() == own and asked_by_repository(sys._getframe(1)):
             steady = False
             command = args[0] if event != "os.spawn" else args[1]
@@ -129,7 +152,7 @@ def hook(event, args):
                 command = args[1] if isinstance(args[1], str) else args[1][0]
             command = os.fsdecode(command).split()[0] if command else "a process"
             warn("it ran %s, which was not kept from doing what it does" % os.path.basename(command))
-    elif event == "socket.connect":
+    else:
         address = args[1]
         if isinstance(address, tuple) and address[:2] != (at.hostname, at.port) and asked_by_repository(sys._getframe(1)):
             steady = False
@@ -157,6 +180,16 @@ def getitem(self, key):
 
 
 # Modules.
+
+
+def file_of(module):
+    """A module's file. Asked in the usual way, a module that waits to be loaded
+    until it is used would take that for its use; Prefect has large ones."""
+    try:
+        file = object.__getattribute__(module, "__dict__").get("__file__")
+    except AttributeError:
+        return None
+    return file if isinstance(file, str) else None
 
 
 def source_of(path):
@@ -187,10 +220,10 @@ def locate(name, paths):
     where below its folder of the path; else None."""
     loaded = sys.modules.get(name)
     if loaded is not None and name != "__main__":
-        file = getattr(loaded, "__file__", None)
-        if not file or not below_root(os.path.realpath(file)):
+        file = file_of(loaded)
+        if not file or not in_repository(file):
             return None
-        file = os.path.realpath(file)
+        file = real(file)
         for candidate in candidates(name):
             if file.endswith(os.sep + candidate):
                 return file, candidate
@@ -267,16 +300,17 @@ def modules():
                 add(".".join(parts[:i]), parent[0], parent[1], lazy)
 
     for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if name == "__main__" or not isinstance(file, str) or not below_root(os.path.realpath(file)):
+        file = file_of(module)
+        if name == "__main__" or not file or not in_repository(file):
             continue
-        opened.add(os.path.realpath(file))
+        file = real(file)
+        opened.add(file)
         place = locate(name, paths)
         if place is not None:
             add(name, place[0], place[1], False)
-        elif not os.path.realpath(file).startswith(folder + os.sep):
-            seen.add(os.path.realpath(file))
-            queue.append(("", os.path.realpath(file)))
+        elif not file.startswith(folder + os.sep):
+            seen.add(file)
+            queue.append(("", file))
     for i, file in enumerate(own_sources()):
         if i == most_sources:
             break
@@ -453,7 +487,7 @@ def outside_entrypoint(flow):
     flow_file = getattr(flow, "__globals__", {}).get("__file__")
     name = getattr(flow, "__module__", None) or ""
     if not flow_file and name in sys.modules:
-        flow_file = getattr(sys.modules[name], "__file__", None)
+        flow_file = file_of(sys.modules[name])
     if not flow_file:
         return None
     file = os.path.realpath(flow_file)
