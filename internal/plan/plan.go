@@ -45,8 +45,8 @@ type Options struct {
 	Refresh bool
 	// Overwrite gives up what was changed by hand on the server.
 	Overwrite bool
-	// State is a folder for what has to be remembered of servers that are not
-	// Orion.
+	// State is a folder on this machine: for the hashes of files, and for what
+	// servers that are not Orion cannot remember.
 	State string
 	// Key is what the client sends, for the processes that run the files.
 	Key string
@@ -88,7 +88,7 @@ type Item struct {
 	Code  *Code   `json:"code,omitempty"`
 	// About is, for one that is created, what it will do: schedules and queue.
 	About string `json:"about,omitzero"`
-	// Page is the path of its page below the server's address.
+	// ID is the deployment's on the server; zero for one that is not there yet.
 	ID orion.ID `json:"id,omitzero"`
 
 	revision string // on the server now; "" when it is not there
