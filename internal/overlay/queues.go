@@ -101,7 +101,11 @@ func fillPool(c *call, x *object) error {
 // makes along with it; nil when there is one, or none is named.
 func (c *call) impliedQueue(body document) (*object, error) {
 	pool, name := body.text("work_pool_name"), body.text("work_queue_name")
-	if pool != "" {
+	switch pool {
+	case "":
+		pool = legacyPool
+	case legacyPool: // comes with its first queue
+	default:
 		x, err := c.byKey(workPools, url.PathEscape(pool))
 		if err != nil {
 			return nil, err
@@ -109,8 +113,6 @@ func (c *call) impliedQueue(body document) (*object, error) {
 		if x == nil {
 			return nil, refuse(http.StatusNotFound, "Work pool %q not found.", pool)
 		}
-	} else {
-		pool = legacyPool
 	}
 	if name == "" {
 		return nil, nil
