@@ -23,6 +23,10 @@ type dialect struct {
 	hidden func(column string) string
 	// contains is a condition that text column a holds the text ?.
 	contains func(column string) string
+	// holds is a condition that text column a holds the text ?, which is given
+	// as folded writes it, in whatever case.
+	holds  func(column string) string
+	folded func(text string) string
 	// like is a case-insensitive LIKE with \ as the escape character.
 	like func(column string) string
 	// explain gives an error of the database the kind that callers act on.
@@ -40,6 +44,8 @@ var sqliteDialect = &dialect{
 	indexed:  func(index string) string { return " INDEXED BY " + index },
 	hidden:   func(c string) string { return "+" + c },
 	contains: func(c string) string { return "instr(" + c + ", ?) > 0" },
+	holds:    func(c string) string { return "instr(lower(" + c + "), ?) > 0" }, // half of what LIKE costs
+	folded:   asciiLower,
 	like:     func(c string) string { return c + ` LIKE ? ESCAPE '\'` },
 	explain:  sqliteError,
 }
@@ -54,8 +60,20 @@ var postgresDialect = &dialect{
 	indexed:  func(string) string { return "" },
 	hidden:   func(c string) string { return "(" + c + " + 0)" },
 	contains: func(c string) string { return "strpos(" + c + ", ?) > 0" },
+	holds:    func(c string) string { return "strpos(lower(" + c + "), lower(?)) > 0" },
+	folded:   func(text string) string { return text },
 	like:     func(c string) string { return c + ` ILIKE ? ESCAPE '\'` },
 	explain:  pgError,
+}
+
+// asciiLower is SQLite's lower(), and how its LIKE compares.
+func asciiLower(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, text)
 }
 
 var typeWord = regexp.MustCompile(`\b(ID|BYTES|TIME|JSON|BOOL|INT|REAL|SEQ)\b`)

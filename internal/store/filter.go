@@ -96,7 +96,7 @@ func column[T any](tx *Tx, col string, c *orion.Cond[T]) cond {
 		cs = append(cs, notIn(col, *c.NotAny))
 	}
 	if c.Like != nil {
-		cs = append(cs, where(tx.d.like(col), "%"+escapeLike(*c.Like)+"%"))
+		cs = append(cs, where(tx.d.holds(col), tx.d.folded(*c.Like)))
 	}
 	if c.StartsWith != nil {
 		var ps []cond
