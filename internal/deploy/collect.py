@@ -603,6 +603,7 @@ def patch_steps(module):
             report(
                 "upload", what="step", storage=name, bucket=str(inputs.get(known) or ""), path=str(inputs.get("folder") or ""),
                 local_path=".", ignore_file=str(inputs.get("ignore_file") or ".prefectignore"), cwd=os.getcwd(),
+                credentials=inputs.get("credentials") or {}, client=inputs.get("client_parameters") or {},
             )
             return {known: inputs.get(known), "folder": inputs.get("folder")}
         last = name.rpartition(".")[2]

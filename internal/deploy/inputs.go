@@ -1,5 +1,7 @@
 package deploy
 
+import "github.com/orionflows/orion/internal/overlay"
+
 // Inputs are what a deployment file's outcome depended on besides what the
 // server said: what it read below the repository's root, and of its
 // environment. While their [Fingerprint] stays the same, so does the outcome.
@@ -35,10 +37,16 @@ type Module struct {
 	Lazy bool `json:"lazy,omitempty"`
 }
 
+// What an upload is.
+const (
+	UploadCode   = "code"   // a deployment's own
+	UploadFolder = "folder" // what the file itself puts into a storage block
+	UploadFile   = "file"
+	UploadStep   = "step" // a push step's
+)
+
 // Upload is code or data that a file would have put into a storage.
 type Upload struct {
-	// What: "code" for a deployment's own upload, "folder" and "file" for what
-	// the file put into a storage block itself, "step" for a push step.
 	What string `json:"what"`
 	// Flow and Deployment name whose code it is; "" where that is not known.
 	Flow       string `json:"flow,omitempty"`
@@ -54,8 +62,11 @@ type Upload struct {
 	LocalPath  string `json:"local_path,omitempty"`
 	IgnoreFile string `json:"ignore_file,omitempty"`
 	CWD        string `json:"cwd"`
-	// Bucket is a push step's container or bucket.
-	Bucket string `json:"bucket,omitempty"`
+	// Bucket is a push step's container or bucket; Credentials and Client are
+	// the inputs that say how it is reached, and may hold secrets.
+	Bucket      string       `json:"bucket,omitempty"`
+	Credentials overlay.Body `json:"credentials,omitempty"`
+	Client      overlay.Body `json:"client,omitempty"`
 }
 
 // Collected is what a deployment file would do: its writes are in the

@@ -42,7 +42,7 @@ type Done struct {
 // It refuses, with a Conflict, when a deployment was changed by somebody else
 // since the plan was made.
 func (p *Plan) Apply(ctx context.Context, prune bool) (*Outcome, error) {
-	s := &shipment{p: p, stores: map[orion.ID]storage.Store{}}
+	s := &shipment{p: p, stores: map[string]storage.Store{}}
 	defer s.close()
 	if err := s.upload(ctx); err != nil {
 		return nil, err
@@ -237,7 +237,7 @@ func (p *Plan) deploymentRequests(s *shipment, it *Item) ([]request, error) {
 			c.Tags = orion.Some(append(slices.Clone(d.Tags), tag))
 		}
 	}
-	if it.bundle != nil && it.bundle.store == orion.InStorage {
+	if it.bundle != nil && it.bundle.store == orion.InStorage && !it.bundle.step {
 		store, err := s.store(context.Background(), it.bundle.storage)
 		if err != nil {
 			return nil, err
@@ -296,7 +296,7 @@ func (p *Plan) version(it *Item) (orion.DeploymentVersionCreate, error) {
 			*to = &from
 		}
 	}
-	if it.bundle != nil {
+	if it.bundle != nil && !it.bundle.step { // the pull steps say where that is
 		v.Bundle, v.Store = &it.bundle.hash, &it.bundle.store
 		if len(it.bundle.views) > 0 {
 			v.View = &it.bundle.views[0]
@@ -393,7 +393,7 @@ func (p *Plan) rememberHere(ctx context.Context, l localLedger, prune bool) erro
 // shipment is the code on its way.
 type shipment struct {
 	p      *Plan
-	stores map[orion.ID]storage.Store
+	stores map[string]storage.Store
 }
 
 func (s *shipment) close() {
@@ -404,14 +404,15 @@ func (s *shipment) close() {
 
 // store opens the place that a storage block names, once.
 func (s *shipment) store(ctx context.Context, b *overlay.BlockUse) (storage.Store, error) {
-	if store := s.stores[b.ID]; store != nil {
+	key := b.ID.String() + digest(b.Type+string(b.Data))
+	if store := s.stores[key]; store != nil {
 		return store, nil
 	}
 	store, err := codestore.Open(ctx, b.Type, b.Data.JSON())
 	if err != nil {
 		return nil, fmt.Errorf("the storage block %s/%s: %w", b.Type, b.Name, err)
 	}
-	s.stores[b.ID] = store
+	s.stores[key] = store
 	return store, nil
 }
 
@@ -431,7 +432,7 @@ func (s *shipment) upload(ctx context.Context) error {
 		}
 		key := string(it.bundle.store) + it.bundle.hash
 		if it.bundle.storage != nil {
-			key += it.bundle.storage.ID.String()
+			key += it.bundle.storage.ID.String() + digest(string(it.bundle.storage.Data))
 		}
 		key += "\x00" + strings.Join(it.bundle.views, "\x00")
 		if !seen[key] {

@@ -37,6 +37,7 @@ func (b *packer) of(ctx context.Context, c *overlay.Claim, ran *deploy.Collected
 	root := b.p.o.Repository.Root
 	out := &bundle{store: orion.InStorage, storage: c.Storage}
 	folder, ignore, view := "", "", ""
+	var err error
 	upload := uploadOf(c, ran)
 	switch {
 	case upload != nil:
@@ -51,6 +52,12 @@ func (b *packer) of(ctx context.Context, c *overlay.Claim, ran *deploy.Collected
 			}
 		}
 		view = upload.Path
+		if upload.What == deploy.UploadStep {
+			if out.storage, err = placeOfStep(upload); err != nil {
+				return nil, err
+			}
+			out.step = true
+		}
 	case c.Storage == nil && b.p.o.Client.IsOrion() && runsFromFolder(c, ran):
 		out.store, out.storage = orion.InServer, nil
 		folder = *c.Create.Path.Ptr()
@@ -78,20 +85,20 @@ func (b *packer) of(ctx context.Context, c *overlay.Claim, ran *deploy.Collected
 			how.Extra[path.Base(at)] = at
 		}
 	}
-	b.packings[c.FullName()] = how
 	key := how.Folder + "\x00" + how.Ignore
 	for _, at := range sortedKeys(how.Extra, nil) {
 		key += "\x00" + at + "\x00" + how.Extra[at]
 	}
 	packed := b.packed[key]
 	if packed == nil {
-		var err error
 		if packed, err = how.pack(ctx, root); err != nil {
 			return nil, err
 		}
 		b.packed[key] = packed
 	}
 	out.Bundle, out.hash = packed, packed.Manifest.Hash()
+	how.Hash = out.hash
+	b.packings[c.FullName()] = how
 	if out.store == orion.InStorage {
 		if view == "" {
 			// From the repository's root, whatever the folders above are called.
@@ -102,15 +109,81 @@ func (b *packer) of(ctx context.Context, c *overlay.Claim, ran *deploy.Collected
 	return out, nil
 }
 
-// uploadOf is what the file would have uploaded for a deployment.
+// uploadOf is what the file would have uploaded for a deployment: by itself, or
+// by a push step to where the deployment's pull step fetches from.
 func uploadOf(c *overlay.Claim, ran *deploy.Collected) *deploy.Upload {
 	for i := range ran.Uploads {
 		u := &ran.Uploads[i]
-		if u.What == "code" && u.Flow == c.Flow && u.Deployment == c.Name {
-			return u
+		switch u.What {
+		case deploy.UploadCode:
+			if u.Flow == c.Flow && u.Deployment == c.Name {
+				return u
+			}
+		case deploy.UploadStep:
+			if _, found := redirect(c.Create.PullSteps.V, u, u.Path); found {
+				return u
+			}
 		}
 	}
 	return nil
+}
+
+// redirect makes the pull steps that fetch what a push step has sent fetch it
+// from another folder, and reports whether there are any.
+func redirect(steps orion.JSON, u *deploy.Upload, folder string) (orion.JSON, bool) {
+	var list []map[string]map[string]orion.JSON
+	if orion.IsNull(steps) || orion.Decode(steps, &list) != nil {
+		return steps, false
+	}
+	from := strings.Replace(u.Storage, ".push_to_", ".pull_from_", 1)
+	found := false
+	for _, step := range list {
+		for name, inputs := range step {
+			if strings.Replace(name, ".projects.", ".deployments.", 1) != strings.Replace(from, ".projects.", ".deployments.", 1) ||
+				textOf(inputs["folder"]) != u.Path || firstOf(textOf(inputs["container"]), textOf(inputs["bucket"])) != u.Bucket {
+				continue
+			}
+			inputs["folder"] = quoted(folder)
+			found = true
+		}
+	}
+	if !found {
+		return steps, false
+	}
+	b, err := orion.Encode(list)
+	return b, err == nil
+}
+
+func textOf(v orion.JSON) (s string) {
+	if v.Kind() == '"' && orion.Decode(v, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// placeOfStep is where a push step puts code, as the block that would.
+func placeOfStep(u *deploy.Upload) (*overlay.BlockUse, error) {
+	_, step, _ := strings.Cut(u.Storage, ".push_to_")
+	use := &overlay.BlockUse{Name: u.Bucket}
+	var data any
+	switch step {
+	case "azure_blob_storage":
+		use.Type, data = "azure-blob-storage-container", map[string]any{"container_name": u.Bucket, "credentials": orion.ObjectOr(u.Credentials.JSON())}
+	case "s3":
+		use.Type = "s3-bucket"
+		credentials, _ := membersOf(u.Credentials.JSON())
+		if client, ok := membersOf(u.Client.JSON()); ok && len(client) > 0 {
+			credentials["aws_client_parameters"] = u.Client.JSON()
+		}
+		data = map[string]any{"bucket_name": u.Bucket, "credentials": credentials}
+	case "gcs":
+		use.Type, data = "gcs-bucket", map[string]any{"bucket": u.Bucket, "gcp_credentials": orion.ObjectOr(u.Credentials.JSON())}
+	default:
+		return nil, orion.Errorf(orion.Invalid, "the push step %s is not known: deploy this file with --no-atomic", u.Storage)
+	}
+	b, err := orion.Encode(data)
+	use.Data = overlay.Body(b)
+	return use, err
 }
 
 // runsFromFolder tells a deployment whose path is a folder of this repository:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/orionflows/orion"
+	"github.com/orionflows/orion/internal/codestore"
 	"github.com/orionflows/orion/internal/codestore/storage"
 	"github.com/orionflows/orion/internal/deploy"
 	"github.com/orionflows/orion/internal/overlay"
@@ -63,12 +64,14 @@ func (p *Plan) collect(ctx context.Context, files []deploy.File, owned []orion.O
 		byName[owned[i].FlowName+"/"+owned[i].Deployment.Name] = &owned[i]
 	}
 	bundles := newPacker(p)
+	s := &shipment{p: p, stores: map[string]storage.Store{}}
+	defer s.close()
 	for i := range p.recording.Claims {
 		c := &p.recording.Claims[i]
 		if failed[c.File] || ran[c.File] == nil {
 			continue
 		}
-		it, err := p.item(ctx, c, ran[c.File], byName[c.FullName()], bundles, envs[c.File].Requirements)
+		it, err := p.item(ctx, s, c, ran[c.File], byName[c.FullName()], bundles, envs[c.File].Requirements)
 		if err != nil {
 			failed[c.File] = true
 			p.fail(c.File, err, "")
@@ -78,8 +81,6 @@ func (p *Plan) collect(ctx context.Context, files []deploy.File, owned []orion.O
 		p.Items = append(p.Items, *it)
 	}
 	p.Items = slices.DeleteFunc(p.Items, func(it Item) bool { return failed[it.File] })
-	s := &shipment{p: p, stores: map[orion.ID]storage.Store{}}
-	defer s.close()
 	s.describe(ctx)
 	if err := p.remember(ran, bundles); err != nil {
 		return err
@@ -99,7 +100,7 @@ func (p *Plan) fail(file string, err error, hint string) {
 }
 
 // item plans one deployment that a file declares.
-func (p *Plan) item(ctx context.Context, c *overlay.Claim, ran *deploy.Collected, owned *orion.OwnedDeployment, bundles *packer, requirements string) (*Item, error) {
+func (p *Plan) item(ctx context.Context, s *shipment, c *overlay.Claim, ran *deploy.Collected, owned *orion.OwnedDeployment, bundles *packer, requirements string) (*Item, error) {
 	it := &Item{Deployment: c.FullName(), File: c.File, claim: c}
 	want := &orion.Deployment{}
 	if err := orion.Decode(c.After, want); err != nil {
@@ -110,6 +111,11 @@ func (p *Plan) item(ctx context.Context, c *overlay.Claim, ran *deploy.Collected
 		return nil, err
 	}
 	bundled := it.bundle != nil && it.bundle.store == orion.InStorage
+	if bundled && it.bundle.step {
+		if err := s.leadPullSteps(ctx, want, c, ran, it.bundle); err != nil {
+			return nil, err
+		}
+	}
 	var server fields
 	var base map[string]string
 	var serverStorage, serverInfrastructure *overlay.BlockUse
@@ -147,7 +153,7 @@ func (p *Plan) item(ctx context.Context, c *overlay.Claim, ran *deploy.Collected
 		}
 		drift = nil
 	}
-	if it.bundle != nil && it.bundle.hash != from {
+	if it.bundle != nil && !it.bundle.step && it.bundle.hash != from {
 		it.Code = &Code{From: from, To: it.bundle.hash}
 	}
 	owner := owned == nil || owned.Version == nil || !owned.Version.Current
@@ -171,6 +177,20 @@ func (p *Plan) item(ctx context.Context, c *overlay.Claim, ran *deploy.Collected
 		it.want.StorageDocumentID = serverStorage.ID
 	}
 	return it, nil
+}
+
+// leadPullSteps makes a deployment's pull steps fetch its bundle.
+func (s *shipment) leadPullSteps(ctx context.Context, d *orion.Deployment, c *overlay.Claim, ran *deploy.Collected, b *bundle) error {
+	store, err := s.store(ctx, b.storage)
+	if err != nil {
+		return err
+	}
+	path, err := codestore.TreePath(store, b.hash)
+	if err != nil {
+		return err
+	}
+	d.PullSteps, _ = redirect(d.PullSteps, uploadOf(c, ran), path)
+	return nil
 }
 
 func quoted(s string) orion.JSON {

@@ -34,6 +34,7 @@ type packing struct {
 	Folder string            `json:"folder"`
 	Ignore string            `json:"ignore,omitzero"`
 	Extra  map[string]string `json:"extra,omitempty"` // path in the bundle → file
+	Hash   string            `json:"hash,omitzero"`   // of the bundle; "" where none was made
 }
 
 func (p packing) pack(ctx context.Context, root string) (*codestore.Bundle, error) {
@@ -130,23 +131,17 @@ func (p *Plan) asItWas(ctx context.Context, f deploy.File, owned []*orion.OwnedD
 	if err != nil || print != m.Fingerprint {
 		return false
 	}
-	packed := map[string]string{}
 	for _, d := range owned {
-		name := d.FlowName + "/" + d.Deployment.Name
-		how, ok := m.Packs[name]
+		how, ok := m.Packs[d.FlowName+"/"+d.Deployment.Name]
 		if !ok {
 			return false
 		}
-		if d.Version.Bundle == nil {
+		if how.Hash == "" {
 			continue
 		}
 		b, err := how.pack(ctx, p.o.Repository.Root)
-		if err != nil {
-			return false // running it says why, in better words
-		}
-		packed[name] = b.Manifest.Hash()
-		if packed[name] != *d.Version.Bundle {
-			return false
+		if err != nil || b.Manifest.Hash() != how.Hash {
+			return false // what is wrong, running the file tells in better words
 		}
 	}
 	return true

@@ -360,6 +360,7 @@ type bundle struct {
 	hash    string
 	store   orion.BundleStore
 	storage *overlay.BlockUse // for InStorage
+	step    bool              // the storage is that of a push step, and the pull steps lead there
 	views   []string
 }
 

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/orionflows/orion/internal/testenv"
 )
 
 const helloFlow = `
@@ -372,4 +374,48 @@ func TestAPrefectServerIsDeployedToAsWell(t *testing.T) {
 	if got := w.server(); strings.Contains(got, "Old/") {
 		t.Errorf("after --prune:\n%s", got)
 	}
+}
+
+func TestPushStepsOfAPrefectYAML(t *testing.T) {
+	w := newWorld(t)
+	connection, container := azureContainer(t)
+	w.post("/work_pools/", `{"name":"here","type":"process"}`)
+	w.write("projects/start/hello/flow.py", helloFlow)
+	w.write("projects/start/hello/prefect.yaml", `
+name: hello
+push:
+- prefect_azure.deployments.steps.push_to_azure_blob_storage:
+    id: push_code
+    container: `+container+`
+    folder: repo/projects/start/hello
+    credentials:
+      connection_string: "`+connection+`"
+pull:
+- prefect_azure.deployments.steps.pull_from_azure_blob_storage:
+    id: pull_code
+    container: '{{ push_code.container }}'
+    folder: '{{ push_code.folder }}'
+    credentials:
+      connection_string: "`+connection+`"
+deployments:
+- name: daily
+  entrypoint: flow.py:hello
+  work_pool: {name: here}
+  schedule: {cron: "0 6 * * *", timezone: Europe/Oslo}
+`)
+	w.commit("first")
+	w.ok("deploy")
+	if out := w.ok("plan", "--exit-code"); !strings.Contains(out, "Nothing to do") {
+		t.Errorf("the plan after the deploy:\n%s", out)
+	}
+	first := w.start("Hello/daily")
+	w.ok("agent", "start", "-p", "here", "--run-once", "--python", testenv.StoragePython(t))
+	w.ended(first, "COMPLETED", "I am version ONE")
+	w.write("projects/start/hello/flow.py", strings.Replace(helloFlow, "ONE", "TWO", 1))
+	if out := w.ok("deploy"); !strings.Contains(out, "pull steps") {
+		t.Errorf("the deploy of changed code:\n%s", out)
+	}
+	second := w.start("Hello/daily")
+	w.ok("agent", "start", "-p", "here", "--run-once", "--python", testenv.StoragePython(t))
+	w.ended(second, "COMPLETED", "I am version TWO")
 }

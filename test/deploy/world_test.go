@@ -5,6 +5,7 @@ package deploy
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
 	"github.com/orionflows/orion/internal/testenv"
 )
 
@@ -258,4 +260,19 @@ func (w *world) ended(id, state, logged string) {
 	if r.StateType != state || !strings.Contains(logs, logged) {
 		w.t.Errorf("the run is %s (%s), want %s with %q logged:\n%s", r.StateType, r.State.Message, state, logged, logs)
 	}
+}
+
+// azureContainer makes a container in Azurite, and tells how it is reached.
+func azureContainer(t *testing.T) (connectionString, name string) {
+	t.Helper()
+	connectionString = "DefaultEndpointsProtocol=http;AccountName=" + testenv.AzuriteAccount + ";AccountKey=" + testenv.AzuriteKey + ";BlobEndpoint=" + testenv.Azurite(t) + ";"
+	service, err := azblob.NewClientFromConnectionString(connectionString, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name = "code-" + strings.ToLower(rand.Text()[:8])
+	if _, err := service.CreateContainer(t.Context(), name, nil); err != nil {
+		t.Fatal(err)
+	}
+	return connectionString, name
 }
