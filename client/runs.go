@@ -46,6 +46,12 @@ func (c *Client) TaskRuns(ctx context.Context, q Query) (out []orion.TaskRun, er
 	return out, err
 }
 
+// Why answers what a flow run waits for. Only Orion's server knows.
+func (c *Client) Why(ctx context.Context, id orion.ID) (out *orion.Waiting, err error) {
+	err = c.Do(ctx, http.MethodGet, Path("/orion/flow_runs/%s/why", id), nil, &out)
+	return out, err
+}
+
 // DeleteFlowRun removes a flow run.
 func (c *Client) DeleteFlowRun(ctx context.Context, id orion.ID) error {
 	return c.Do(ctx, http.MethodDelete, Path("/flow_runs/%s", id), nil, nil)

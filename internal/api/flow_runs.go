@@ -171,6 +171,17 @@ func (a *API) flowRunGraph(ctx context.Context, in struct {
 	})
 }
 
+// why answers what a run waits for.
+func (a *API) why(ctx context.Context, in byID) (*orion.Waiting, error) {
+	return one(ctx, a, "Flow run", func(tx *store.Tx) (*orion.Waiting, error) {
+		run, err := tx.FlowRun(in.ID)
+		if run == nil || err != nil {
+			return nil, err
+		}
+		return orchestration.Why(tx, run)
+	})
+}
+
 // renewClaims: an agent says that it still has these runs.
 func (a *API) renewClaims(ctx context.Context, in struct {
 	Body struct {

@@ -59,6 +59,7 @@ func (a *API) table() []*route {
 		{method: get, path: "/flow_run_states/", status: 200, h: do(a.listFlowRunStates)},
 		{method: get, path: "/flow_run_states/{id}", status: 200, h: do(a.readFlowRunState)},
 		{method: post, path: "/orion/claims/renew", status: 200, h: do(a.renewClaims)},
+		{method: get, path: "/orion/flow_runs/{id}/why", status: 200, h: do(a.why)},
 		{method: get, path: "/orion/flow_runs/{id}/code", status: 200, h: do(a.runCode)},
 		{method: post, path: "/orion/flow_runs/{id}/rerun", status: 201, h: do(a.rerun)},
 

@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) flowRunCmd() *cobra.Command {
-	return group("flow-run", "Runs of flows", a.flowRunLsCmd(), a.flowRunInspectCmd(), a.flowRunLogsCmd(), a.flowRunCancelCmd(), a.flowRunRetryCmd(), a.flowRunRerunCmd(), a.flowRunCodeCmd(), a.flowRunDeleteCmd())
+	return group("flow-run", "Runs of flows", a.flowRunLsCmd(), a.flowRunInspectCmd(), a.flowRunLogsCmd(), a.flowRunWhyCmd(), a.flowRunCancelCmd(), a.flowRunRetryCmd(), a.flowRunRerunCmd(), a.flowRunCodeCmd(), a.flowRunDeleteCmd())
 }
 
 // flowRun finds a run by its id or its name; of several with one name it is
@@ -305,6 +305,44 @@ func (a *app) follow(ctx context.Context, c *client.Client, id orion.ID, judge b
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
+}
+
+func (a *app) flowRunWhyCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "why RUN", Short: "Say what a run waits for", Args: cobra.ExactArgs(1),
+		Example: "  orion flow-run why calm-otter",
+		RunE: a.withAPI(func(cmd *cobra.Command, c *client.Client, args []string) error {
+			r, err := a.flowRun(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			if !c.IsOrion() {
+				return orion.Errorf(orion.BadRequest, "%s is no Orion server, and cannot say why a run waits", c.URL())
+			}
+			w, err := c.Why(cmd.Context(), r.ID)
+			if err != nil {
+				return err
+			}
+			return a.show(w, func(p *printer) {
+				p.line("  %s: %s", p.bold(r.Name), strings.ReplaceAll(w.Text, "{at}", moment(w.At)))
+				for _, h := range w.HeldBy {
+					p.line("    %s  %s since %s", h.Name, h.State, moment(h.Since))
+				}
+				if w.Command != "" {
+					p.line("  %s", w.Command)
+				}
+			})
+		}),
+	}
+}
+
+// moment is a time as a sentence has it: today's without the date.
+func moment(t orion.Time) string {
+	at := t.Std().Local()
+	if time.Now().Format(time.DateOnly) == at.Format(time.DateOnly) {
+		return at.Format("15:04:05") + " (" + relative(t) + ")"
+	}
+	return at.Format("2006-01-02 15:04") + " (" + relative(t) + ")"
 }
 
 func (a *app) flowRunCancelCmd() *cobra.Command {

@@ -152,6 +152,25 @@ func (tx *Tx) freeInPool(p *orion.WorkPool) (int64, error) {
 	return *p.ConcurrencyLimit - n, err
 }
 
+// HoldingSlots lists the runs that take the slots of a queue, or with a pool's
+// id of all its queues, the oldest first, and counts them.
+func (tx *Tx) HoldingSlots(queue, pool orion.ID, limit int64) (n int64, runs []orion.RunningRun, err error) {
+	w := where("workspace_id = ? AND work_queue_id = ?", tx.ws, queue)
+	if !pool.IsZero() {
+		w = where("workspace_id = ? AND work_queue_id IN (SELECT id FROM work_queue WHERE workspace_id = ? AND work_pool_id = ?)", tx.ws, tx.ws, pool)
+	}
+	w = all(w, where("state_type IN ('RUNNING', 'PENDING', 'CANCELLING')"))
+	if n, err = tx.count("SELECT COUNT(*) FROM flow_run WHERE "+w.sql, w.args...); err != nil {
+		return 0, nil, err
+	}
+	runs, err = list(tx, "SELECT id, name, state_name, state_timestamp FROM flow_run WHERE "+w.sql+" ORDER BY state_timestamp LIMIT ?", append(w.args, limit),
+		func(r *Row) (x orion.RunningRun, err error) {
+			err = r.Scan(&x.ID, &x.Name, &x.State, &x.Since)
+			return x, err
+		})
+	return n, runs, err
+}
+
 // FreeSlots is how many more runs of a queue may be taken now, by its own
 // limit and its pool's; negative when there is no limit.
 func (tx *Tx) FreeSlots(queue orion.ID) (int64, error) {

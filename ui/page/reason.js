@@ -1,9 +1,9 @@
 // Why a run failed, or why it does not start: in words, with what to do.
 
-import {anyOf, api, deploymentOf, serverNow} from "./api.js";
+import {api, serverNow} from "./api.js";
 import {h} from "./dom.js";
 import {command} from "./notice.js";
-import {absolute, family, isBad, mark, relative, time} from "./words.js";
+import {absolute, family, isBad, mark, time} from "./words.js";
 
 // polled says whether an agent asked for runs in the last minute, as the
 // server's own health check does.
@@ -25,35 +25,16 @@ export function heldBy(q) {
   return null;
 }
 
-// waitsFor finds what a run that has not started waits for. It asks the
-// server, so it is called when the run changes and now and then.
+// waitsFor asks the server what a run that has not started waits for; it is
+// called when the run changes and now and then.
 export async function waitsFor(run) {
   if (run.state_type !== "SCHEDULED" && run.state_type !== "PENDING") return null;
-  const due = Date.parse(run.next_scheduled_start_time || run.expected_start_time);
-  if (run.state_type === "SCHEDULED" && due > serverNow()) {
-    const retry = run.state_name === "AwaitingRetry";
-    return {text: [retry ? "It is tried again " : "It is to start ", time(run.next_scheduled_start_time || run.expected_start_time), `, at ${absolute(due)}.`]};
-  }
-  if (run.state_type === "PENDING") {
-    return {text: [`Taken ${relative(run.state.timestamp)}: its process is starting.`]};
-  }
-  if (!run.work_queue_id) {
-    if (!run.deployment_id) return {text: ["It belongs to no deployment: the process that made it starts it."]};
-    const d = deploymentOf(run.deployment_id);
-    return {text: ["Its deployment has no work queue, so only the process that serves it takes its runs", d?.last_polled ? [" (last seen ", time(d.last_polled), ")"] : "", "."]};
-  }
-  const queue = await api(`/work_queues/${run.work_queue_id}`);
-  const pool = queue.work_pool_name && await api(`/work_pools/${encodeURIComponent(queue.work_pool_name)}`).catch(() => null);
-  const link = h("a", {href: "/work-queues"}, queue.name);
-  if (pool?.is_paused) return {text: ["The work pool ", pool.name, " is paused."], run: `orion work-pool resume ${quote(pool.name)}`};
-  if (queue.is_paused) return {text: ["The queue ", link, " is paused."], run: `orion work-queue resume ${quote(queue.name)}${ofPool(queue)}`};
-  if (!polled(queue)) return {text: ["No agent asks for the runs of the queue ", link, queue.last_polled ? [": the last time was ", time(queue.last_polled)] : ": none ever has", ". Start one with"], run: startCommand(queue)};
-  for (const [what, limit, where] of [["queue", queue.concurrency_limit, {work_pool_queues: {id: anyOf(queue.id)}}], ["work pool", pool?.concurrency_limit, {work_pools: {name: anyOf(pool?.name)}}]]) {
-    if (limit == null) continue;
-    const busy = await api("/flow_runs/count", {...where, flow_runs: {state: {type: anyOf("RUNNING", "PENDING", "CANCELLING")}}});
-    if (busy >= limit) return {text: [`The ${what} `, what === "queue" ? link : pool.name, ` runs at most ${limit} at once, and ${busy} ${busy === 1 ? "is" : "are"} under way.`]};
-  }
-  return {text: ["An agent polls the queue ", link, ": it should take the run at its next poll."]};
+  const why = await api(`/orion/flow_runs/${run.id}/why`);
+  const [before, after] = why.text.split("{at}");
+  return {
+    text: after === undefined ? [before] : [before, absolute(why.at), " (", time(why.at), ")", after],
+    held: why.held_by, run: why.command || null,
+  };
 }
 
 // reason is the panel above everything else on the page of a run that failed
@@ -76,7 +57,9 @@ export function reason(run, waits, failedTasks, open) {
   }
   if (!waits) return null;
   return h("section", {class: `why ${family(run)}`, "aria-label": "Why it waits"}, h("h2", {}, run.state_name === "Late" ? "Why it is late" : "Why it waits"),
-    h("p", {}, waits.text), waits.run && command(waits.run));
+    h("p", {}, waits.text),
+    waits.held.length > 0 && h("ul", {class: "failed-tasks"}, waits.held.map((r) => h("li", {key: r.id}, h("a", {href: `/runs/flow-run/${r.id}`}, r.name), h("span", {class: "muted"}, ` ${r.state} since `, time(r.since))))),
+    waits.run && command(waits.run));
 }
 
 // text is a message as it came; long ones, which are tracebacks, scroll.
