@@ -70,15 +70,18 @@ func (a *API) addVersion(ctx context.Context, in struct {
 	})
 }
 
-// noteInputs renews what the file of a deployment's present version read, when
-// running it again has shown that it says the same.
+// noteInputs renews what the file of a deployment's present version read and
+// declared, when running it again has shown that it asks for what is there.
 func (a *API) noteInputs(ctx context.Context, in struct {
 	ID   orion.ID `path:"id"`
 	Body struct {
-		Inputs orion.JSON `json:"inputs"`
+		Inputs   orion.JSON        `json:"inputs"`
+		Declared map[string]string `json:"declared"`
 	}
 }) (none, error) {
-	return change(ctx, a, "Deployment version", func(tx *store.Tx) (bool, error) { return tx.NoteInputs(in.ID, in.Body.Inputs) })
+	return change(ctx, a, "Deployment version", func(tx *store.Tx) (bool, error) {
+		return tx.NoteInputs(in.ID, in.Body.Inputs, in.Body.Declared)
+	})
 }
 
 // bundleIsHere refuses a version whose code the server should have and has not.
@@ -119,13 +122,18 @@ func (a *API) rollBack(ctx context.Context, in struct {
 		if err != nil {
 			return nil, err
 		}
-		// What was switched by hand since stays as it is.
-		c.Paused, c.IsScheduleActive = orion.Opt[bool]{}, orion.Opt[bool]{}
-		up, err := tx.UpsertDeployment(&c, queue)
+		before, err := tx.Deployment(in.ID)
 		if err != nil {
 			return nil, err
 		}
-		made, err := tx.AddVersion(up.Deployment, &v.DeploymentVersionCreate, &v.Number)
+		if before == nil {
+			return nil, missing("Deployment")
+		}
+		d, err := tx.RestoreDeployment(before, &c, queue)
+		if err != nil {
+			return nil, err
+		}
+		made, err := tx.AddVersion(d, &v.DeploymentVersionCreate, &v.Number)
 		if err != nil {
 			return nil, err
 		}

@@ -325,3 +325,72 @@ func TestBundlesNobodyNeeds(t *testing.T) {
 		}
 	})
 }
+
+// A schedule that was paused by hand is not resumed: not by going back to a
+// version at which it was paused already, and not by the deploy after that.
+func TestNeitherARollbackNorADeployResumesASchedule(t *testing.T) {
+	onBoth(t, func(t *testing.T, a *app) {
+		c := a.client()
+		read := func() *orion.Deployment {
+			t.Helper()
+			d, err := c.DeploymentByName(t.Context(), "load/daily")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		deployed := func(path string) {
+			t.Helper()
+			if _, err := c.Batch(t.Context(), deploy("load", "daily", path, firstCode)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		deployed("one")
+		d := read()
+		at := "/deployments/" + d.ID.String()
+		a.want(204, "PATCH", at+"/schedules/"+d.Schedules[0].ID.String(), `{"active":false}`)
+		deployed("two") // which has the schedule paused
+		deployed("three")
+		for _, gone := range []bool{false, true} {
+			if gone {
+				a.want(204, "DELETE", at+"/schedules/"+read().Schedules[0].ID.String(), "")
+			}
+			a.want(201, "POST", "/orion"+at+"/rollback", `{"number":2}`)
+			if d := read(); len(d.Schedules) != 1 || d.Schedules[0].Active {
+				t.Errorf("deleted before: %v, after the rollback: %+v", gone, d.Schedules)
+			}
+			deployed("four")
+			if d := read(); len(d.Schedules) != 1 || d.Schedules[0].Active {
+				t.Errorf("deleted before: %v, after the deploy that followed: %+v", gone, d.Schedules)
+			}
+		}
+		// Somebody resumes it, and it stays so.
+		a.want(204, "PATCH", at+"/schedules/"+read().Schedules[0].ID.String(), `{"active":true}`)
+		a.want(201, "POST", "/orion"+at+"/rollback", `{"number":2}`)
+		if d := read(); !d.Schedules[0].Active {
+			t.Error("a rollback paused what somebody had resumed since")
+		}
+	})
+}
+
+// What a file declares counts from when it was seen to be there already, as if
+// it had been deployed then.
+func TestWhatAFileDeclaresIsNotedWithItsInputs(t *testing.T) {
+	onBoth(t, func(t *testing.T, a *app) {
+		c := a.client()
+		if _, err := c.Batch(t.Context(), deploy("load", "daily", "one", firstCode)); err != nil {
+			t.Fatal(err)
+		}
+		d, err := c.DeploymentByName(t.Context(), "load/daily")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, body := range []string{`{"inputs":{"files":[]},"declared":{"tags":"y"}}`, `{"inputs":{"files":[]}}`} {
+			a.want(204, "POST", "/orion/deployments/"+d.ID.String()+"/inputs", body)
+			owned, err := c.OwnedDeployments(t.Context(), "shop")
+			if err != nil || len(owned) != 1 || fmt.Sprint(owned[0].Version.Declared) != "map[tags:y]" {
+				t.Fatalf("after %s: %+v %v", body, owned, err)
+			}
+		}
+	})
+}

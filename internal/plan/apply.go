@@ -53,7 +53,7 @@ func (p *Plan) Apply(ctx context.Context, prune bool) (*Outcome, error) {
 	}
 	out := &Outcome{Deployments: []Done{}, Together: p.o.Client.IsOrion()}
 	if len(requests) == 0 {
-		return out, nil
+		return out, p.rememberHere(ctx, prune)
 	}
 	answers := make([]orion.JSON, len(requests))
 	if p.o.Client.IsOrion() {
@@ -98,8 +98,8 @@ func (p *Plan) Apply(ctx context.Context, prune bool) (*Outcome, error) {
 			out.Deployments = append(out.Deployments, Done{Deployment: r.item.Deployment, ID: d.ID, Action: r.item.Action})
 		}
 	}
-	if l, ok := p.ledger.(localLedger); ok {
-		return out, p.rememberHere(ctx, l, prune)
+	if !p.o.Client.IsOrion() {
+		return out, p.rememberHere(ctx, prune)
 	}
 	// The deploy is done; what is left over from long ago can wait for the next.
 	if _, err := CollectBundles(ctx, p.o.Client, KeepBundles, false); err != nil {
@@ -170,8 +170,9 @@ func (p *Plan) requests(s *shipment, prune bool) ([]request, error) {
 		case it.Action == Remove && prune:
 			out = append(out, request{item: it, about: fmt.Sprintf("remove %q", it.Deployment), BatchRequest: orion.BatchRequest{Method: http.MethodDelete, Path: client.Path("/deployments/%s", it.ID)}})
 		case it.Action == Leave && it.inputs != nil && p.o.Client.IsOrion():
-			// Its file depends on other things than before, and says the same.
-			b, err := orion.Encode(map[string]any{"inputs": it.inputs})
+			// Its file depends on other things than before, or says now what was done
+			// by hand.
+			b, err := orion.Encode(map[string]any{"inputs": it.inputs, "declared": it.declared.digests()})
 			if err != nil {
 				return nil, err
 			}
@@ -367,7 +368,11 @@ func (p *Plan) oneByOne(ctx context.Context, requests []request, answers []orion
 }
 
 // rememberHere keeps what a server that is not Orion cannot.
-func (p *Plan) rememberHere(ctx context.Context, l localLedger, prune bool) error {
+func (p *Plan) rememberHere(ctx context.Context, prune bool) error {
+	l, ok := p.ledger.(localLedger)
+	if !ok {
+		return nil
+	}
 	made := map[orion.ID]localVersion{}
 	var gone []orion.ID
 	for i := range p.Items {
@@ -375,16 +380,20 @@ func (p *Plan) rememberHere(ctx context.Context, l localLedger, prune bool) erro
 		switch {
 		case it.Action == Remove && prune:
 			gone = append(gone, it.ID)
-		case it.Action == Create || it.Action == Change:
-			d, err := p.o.Client.Deployment(ctx, it.ID)
-			if err != nil {
-				return err
+		case it.inputs != nil: // its file was run
+			revision := it.revision
+			if it.Action != Leave {
+				d, err := p.o.Client.Deployment(ctx, it.ID)
+				if err != nil {
+					return err
+				}
+				revision = d.Revision()
 			}
 			v, err := p.version(it)
 			if err != nil {
 				return err
 			}
-			made[it.ID] = localVersion{Revision: d.Revision(), Version: v}
+			made[it.ID] = localVersion{Revision: revision, Version: v}
 		}
 	}
 	return l.remember(p.Repository.Name, made, gone)

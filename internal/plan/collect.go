@@ -131,7 +131,6 @@ func (p *Plan) item(ctx context.Context, s *shipment, c *overlay.Claim, ran *dep
 		if serverInfrastructure, err = p.block(ctx, it.server.InfrastructureDocumentID); err != nil {
 			return nil, err
 		}
-		keepAnchors(want, it.server)
 		server = fieldsOf(it.server, serverStorage, serverInfrastructure, bundled)
 	}
 	var from string
@@ -141,9 +140,10 @@ func (p *Plan) item(ctx context.Context, s *shipment, c *overlay.Claim, ran *dep
 			from = *owned.Version.Bundle
 		}
 	}
+	madeUp := keepAnchors(want, it.server)
 	it.declared = fieldsOf(want, c.Storage, c.Infrastructure, bundled)
 	it.want = want
-	changes, drift := compare(base, server, it.declared)
+	changes, drift := compare(base, server, it.declared, madeUp)
 	if p.o.Overwrite {
 		for _, d := range drift {
 			if !d.Hidden {
@@ -225,11 +225,17 @@ func (p *Plan) block(ctx context.Context, id orion.ID) (*overlay.BlockUse, error
 }
 
 // keepAnchors gives intervals the anchors that the server has, where the
-// client made the anchor up as the file ran.
-func keepAnchors(want, server *orion.Deployment) {
-	for i := range want.Schedules {
+// client made the anchor up as the file ran. It returns the fields of the
+// schedules of which that is so: another anchor does not make them others.
+func keepAnchors(want, server *orion.Deployment) (madeUp map[string]bool) {
+	madeUp = map[string]bool{}
+	for i, name := range scheduleFields(want.Schedules) {
 		w := &want.Schedules[i].Schedule
 		if w.Interval == nil || time.Since(w.AnchorDate.Std()).Abs() > 10*time.Minute {
+			continue
+		}
+		madeUp[name] = true
+		if server == nil {
 			continue
 		}
 		for j := range server.Schedules {
@@ -238,6 +244,7 @@ func keepAnchors(want, server *orion.Deployment) {
 			}
 		}
 	}
+	return madeUp
 }
 
 func sameText(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
@@ -355,14 +362,9 @@ func keepMember(want, server orion.JSON, path string) orion.JSON {
 // schedule that was changed, switched or deleted by hand the server's stays.
 func keepSchedules(want, server []orion.DeploymentSchedule, kept map[string]bool) []orion.DeploymentSchedule {
 	named := func(list []orion.DeploymentSchedule) (names []string, by map[string]*orion.DeploymentSchedule) {
-		by = map[string]*orion.DeploymentSchedule{}
+		names, by = scheduleFields(list), map[string]*orion.DeploymentSchedule{}
 		for i := range list {
-			name := scheduleField(&list[i])
-			for n := 2; by[name] != nil; n++ {
-				name = fmt.Sprintf("%s (%d)", scheduleField(&list[i]), n)
-			}
-			by[name] = &list[i]
-			names = append(names, name)
+			by[names[i]] = &list[i]
 		}
 		return names, by
 	}

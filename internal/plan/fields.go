@@ -51,12 +51,8 @@ func fieldsOf(d *orion.Deployment, storage, infrastructure *overlay.BlockUse, bu
 	}
 	f.block("storage", storage)
 	f.block("infrastructure", infrastructure)
-	for i := range d.Schedules {
+	for i, name := range scheduleFields(d.Schedules) {
 		s := &d.Schedules[i]
-		name := scheduleField(s)
-		for n := 2; f[name] != ""; n++ { // the same schedule twice is two schedules
-			name = fmt.Sprintf("%s (%d)", scheduleField(s), n)
-		}
 		f.set(name, map[string]any{"schedule": s.Schedule, "max_active_runs": s.MaxActiveRuns, "max_scheduled_runs": s.MaxScheduledRuns,
 			"catchup": s.Catchup, "parameters": s.Parameters})
 		f.set(name+" active", s.Active)
@@ -73,6 +69,19 @@ func scheduleField(s *orion.DeploymentSchedule) string {
 		return schedulePrefix + *s.Slug
 	}
 	return schedulePrefix + describe(&s.Schedule)
+}
+
+// scheduleFields names schedules: the same one twice is two schedules.
+func scheduleFields(list []orion.DeploymentSchedule) []string {
+	var names []string
+	for i := range list {
+		name := scheduleField(&list[i])
+		for n := 2; slices.Contains(names, name); n++ {
+			name = fmt.Sprintf("%s (%d)", scheduleField(&list[i]), n)
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 func describe(s *orion.Schedule) string {
@@ -199,8 +208,9 @@ func (f Field) IsSchedule() bool {
 
 // compare says what a deploy of wanted has to change on the server, and what
 // was changed there by hand since the last deploy and is left as it is. base
-// are the digests of what the last deploy declared; nil when there is none.
-func compare(base map[string]string, server, wanted fields) (changes, drift []Field) {
+// are the digests of what the last deploy declared; nil when there is none. The
+// vague fields say the same each time, though not in the same words.
+func compare(base map[string]string, server, wanted fields, vague map[string]bool) (changes, drift []Field) {
 	names := map[string]bool{}
 	for k := range server {
 		names[k] = true
@@ -216,7 +226,7 @@ func compare(base map[string]string, server, wanted fields) (changes, drift []Fi
 		}
 		before, known := base[k]
 		byHand := base != nil && (have != known || have && digest(was) != before)
-		same := base != nil && want == known && (!want || digest(is) == before) // the repository says what it said
+		same := base != nil && want == known && (!want || vague[k] || digest(is) == before) // the repository says what it said
 		switch {
 		case byHand && same:
 			drift = append(drift, field(k, is, was, true))

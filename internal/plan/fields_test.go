@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orionflows/orion"
 	"github.com/orionflows/orion/internal/overlay"
@@ -12,7 +13,7 @@ import (
 // told is what compare says, in short: the names of what changes and of what
 // has drifted.
 func told(base map[string]string, server, wanted fields) string {
-	changes, drift := compare(base, server, wanted)
+	changes, drift := compare(base, server, wanted, nil)
 	var out []string
 	for _, c := range changes {
 		mark := ""
@@ -63,7 +64,7 @@ func TestValuesThatMayBeSecretAreNotShown(t *testing.T) {
 	t.Parallel()
 	b := &overlay.BlockUse{Type: "kubernetes-job", Anonymous: true, Data: overlay.Body(`{"image":"etl:1.5","env":{"TOKEN":"s3cret"},"password":"s3cret"}`)}
 	d := &orion.Deployment{JobVariables: orion.JSON(`{"env":{"TOKEN":"s3cret"},"image":"etl:1.5"}`)}
-	changes, _ := compare(nil, fields{}, fieldsOf(d, b, b, false))
+	changes, _ := compare(nil, fields{}, fieldsOf(d, b, b, false), nil)
 	shown := fmt.Sprintf("%+v", changes)
 	if strings.Contains(shown, "s3cret") {
 		t.Errorf("a plan shows a secret: %s", shown)
@@ -111,7 +112,7 @@ func TestSchedulesChangedByHandStay(t *testing.T) {
 		{"twice the same", list{on("a"), on("a")}, list{on("a"), schedule("a", false)}, list{on("a"), on("a")}, "a, a off"},
 	} {
 		of := func(l list) fields { return fieldsOf(&orion.Deployment{Schedules: l}, nil, nil, false) }
-		_, drift := compare(of(row.base).digests(), of(row.server), of(row.wants))
+		_, drift := compare(of(row.base).digests(), of(row.server), of(row.wants), nil)
 		it := &Item{want: &orion.Deployment{Schedules: row.wants}, server: &orion.Deployment{Schedules: row.server}}
 		keepDrift(it, drift)
 		if got := described(it.want.Schedules); got != row.after {
@@ -144,5 +145,34 @@ func TestNamesOfRepositories(t *testing.T) {
 		if got := nameOfRemote(remote); got != want {
 			t.Errorf("%s: %s, want %s", remote, got, want)
 		}
+	}
+}
+
+func every(d time.Duration, anchor time.Time) orion.DeploymentSchedule {
+	interval := orion.Seconds(d)
+	return orion.DeploymentSchedule{Active: true, Schedule: orion.Schedule{Interval: &interval, AnchorDate: orion.At(anchor)}}
+}
+
+// The client makes an interval's anchor up each time that a file runs.
+func TestAnIntervalThatWasDeletedByHandStaysDeleted(t *testing.T) {
+	t.Parallel()
+	then, now := time.Now().Add(-time.Hour), time.Now()
+	base := fieldsOf(&orion.Deployment{Schedules: []orion.DeploymentSchedule{every(time.Hour, then)}}, nil, nil, false).digests()
+	server := &orion.Deployment{}
+	want := &orion.Deployment{Schedules: []orion.DeploymentSchedule{every(time.Hour, now)}}
+	vague := keepAnchors(want, server)
+	changes, drift := compare(base, fieldsOf(server, nil, nil, false), fieldsOf(want, nil, nil, false), vague)
+	if len(changes) > 0 || len(drift) != 2 {
+		t.Errorf("changes %v, drift %v", changes, drift)
+	}
+	// One that the file has not had before is a change.
+	if changes, _ := compare(map[string]string{}, fieldsOf(server, nil, nil, false), fieldsOf(want, nil, nil, false), vague); len(changes) != 2 {
+		t.Errorf("a new one: %v", changes)
+	}
+	// And one that is there goes on with its beat.
+	server.Schedules = []orion.DeploymentSchedule{every(time.Hour, then)}
+	vague = keepAnchors(want, server)
+	if changes, drift := compare(base, fieldsOf(server, nil, nil, false), fieldsOf(want, nil, nil, false), vague); len(changes)+len(drift) > 0 {
+		t.Errorf("nothing was changed, and there are changes %v, drift %v", changes, drift)
 	}
 }

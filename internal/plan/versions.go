@@ -25,7 +25,7 @@ type Difference struct {
 func CompareVersions(from, to *orion.DeploymentVersion, a, b *orion.DeploymentCreate) Difference {
 	d := Difference{Settings: []Field{}, Files: []string{}, Requirements: []string{}}
 	was, is := fieldsOf(deploymentOf(a), nil, nil, from.Bundle != nil), fieldsOf(deploymentOf(b), nil, nil, to.Bundle != nil)
-	if changes, _ := compare(nil, was, is); changes != nil {
+	if changes, _ := compare(nil, was, is, nil); changes != nil {
 		d.Settings = changes
 	}
 	d.Settings = slices.DeleteFunc(d.Settings, func(f Field) bool { return f.Name == fieldPaused })

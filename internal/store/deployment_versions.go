@@ -137,11 +137,19 @@ func (tx *Tx) AddVersion(d *orion.Deployment, c *orion.DeploymentVersionCreate, 
 	return &v, err
 }
 
-// NoteInputs renews the inputs of a deployment's present version, and reports
-// whether it has one.
-func (tx *Tx) NoteInputs(deployment orion.ID, inputs orion.JSON) (bool, error) {
-	n, err := tx.exec(`UPDATE deployment_version SET inputs = ? WHERE workspace_id = ? AND id = (SELECT version_id FROM deployment WHERE workspace_id = ? AND id = ?)`,
-		inputs, tx.ws, tx.ws, deployment)
+// NoteInputs renews what a deployment's present version keeps of its file: what
+// it read and what it declared. It reports whether there is such a version.
+func (tx *Tx) NoteInputs(deployment orion.ID, inputs orion.JSON, declared map[string]string) (bool, error) {
+	text, err := orion.Encode(declared)
+	if err != nil {
+		return false, err
+	}
+	set, args := "inputs = ?", []any{inputs}
+	if declared != nil {
+		set, args = set+", declared = ?", append(args, orion.JSON(text))
+	}
+	n, err := tx.exec("UPDATE deployment_version SET "+set+" WHERE workspace_id = ? AND id = (SELECT version_id FROM deployment WHERE workspace_id = ? AND id = ?)",
+		append(args, tx.ws, tx.ws, deployment)...)
 	return n > 0, err
 }
 

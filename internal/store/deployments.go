@@ -334,18 +334,66 @@ func scanSchedule(r *Row) (s orion.DeploymentSchedule, err error) {
 	return s, err
 }
 
+// RestoreDeployment makes a deployment what it was. What people have switched
+// since stays as they switched it, and a schedule that comes back comes back as
+// it was switched then.
+func (tx *Tx) RestoreDeployment(before *orion.Deployment, c *orion.DeploymentCreate, queue *orion.WorkQueue) (*orion.Deployment, error) {
+	c.Paused, c.IsScheduleActive = orion.Opt[bool]{}, orion.Opt[bool]{}
+	have := slices.Clone(before.Schedules)
+	for i := range c.Schedules.V {
+		w := &c.Schedules.V[i]
+		j := indexOfSchedule(have, w)
+		if j < 0 {
+			continue
+		}
+		declared, err := tx.declaredActive(have[j].ID)
+		if err != nil {
+			return nil, err
+		}
+		w.Active = &declared
+		have = slices.Delete(have, j, j+1)
+	}
+	up, err := tx.UpsertDeployment(c, queue)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range up.Deployment.Schedules {
+		if s.Active || slices.ContainsFunc(before.Schedules, func(b orion.DeploymentSchedule) bool { return b.ID == s.ID }) {
+			continue
+		}
+		// As if somebody had just paused it: the next deploy must not resume it.
+		if _, err := tx.exec("UPDATE deployment_schedule SET declared_active = ? WHERE workspace_id = ? AND id = ?", true, tx.ws, s.ID); err != nil {
+			return nil, err
+		}
+	}
+	return up.Deployment, nil
+}
+
+// declaredActive is how a schedule's switch was declared last, which need not
+// be how people have set it.
+func (tx *Tx) declaredActive(schedule orion.ID) (active bool, err error) {
+	_, err = tx.one("SELECT declared_active FROM deployment_schedule WHERE workspace_id = ? AND id = ?", []any{tx.ws, schedule}, &active)
+	return active, err
+}
+
+// indexOfSchedule finds the schedule that is the same as the wanted one: it has
+// its slug, or says the same. -1 if there is none.
+func indexOfSchedule(have []orion.DeploymentSchedule, w *orion.DeploymentScheduleCreate) int {
+	return slices.IndexFunc(have, func(h orion.DeploymentSchedule) bool {
+		if w.Slug != nil && h.Slug != nil {
+			return *w.Slug == *h.Slug
+		}
+		return sameSchedule(&h.Schedule, w.Schedule)
+	})
+}
+
 // replaceSchedules makes the schedules of a deployment those wanted. One that
 // says the same as before, or carries the same slug, is the same schedule.
 func (tx *Tx) replaceSchedules(deployment orion.ID, have []orion.DeploymentSchedule, want []orion.DeploymentScheduleCreate) error {
 	have = slices.Clone(have)
 	for i := range want {
 		w := &want[i]
-		j := slices.IndexFunc(have, func(h orion.DeploymentSchedule) bool {
-			if w.Slug != nil && h.Slug != nil {
-				return *w.Slug == *h.Slug
-			}
-			return sameSchedule(&h.Schedule, w.Schedule)
-		})
+		j := indexOfSchedule(have, w)
 		if j < 0 {
 			if _, err := tx.insertSchedule(deployment, int64(i), w); err != nil {
 				return err
@@ -354,8 +402,8 @@ func (tx *Tx) replaceSchedules(deployment orion.ID, have []orion.DeploymentSched
 		}
 		declared := w.Active == nil || *w.Active
 		p := tx.patch("deployment_schedule")
-		var last bool
-		if _, err := tx.one("SELECT declared_active FROM deployment_schedule WHERE workspace_id = ? AND id = ?", []any{tx.ws, have[j].ID}, &last); err != nil {
+		last, err := tx.declaredActive(have[j].ID)
+		if err != nil {
 			return err
 		}
 		if last != declared {

@@ -55,7 +55,7 @@ func newWorldOn(t *testing.T, start func(*testing.T) *testenv.Server) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, api: server.API(), repo: filepath.Join(home, "repo"), home: home}
-	w.env = append(testenv.Environment(), "HOME="+home, "ORION_HOME="+orion, "PREFECT_API_URL="+w.api, "PREFECT_HOME="+filepath.Join(home, "prefect"))
+	w.env = append(environment(), "HOME="+home, "ORION_HOME="+orion, "PREFECT_API_URL="+w.api, "PREFECT_HOME="+filepath.Join(home, "prefect"))
 	if err := os.MkdirAll(w.repo, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -124,21 +124,26 @@ func (w *world) json(v any, args ...string) {
 
 func (w *world) request(method, path, body string) string {
 	w.t.Helper()
-	req, err := http.NewRequest(method, w.api+path, strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
+	for patience := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		req, err := http.NewRequest(method, w.api+path, strings.NewReader(body))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		b, err := io.ReadAll(res.Body)
+		_ = res.Body.Close() // it has been read
+		if err == nil && res.StatusCode == http.StatusServiceUnavailable && time.Now().Before(patience) {
+			continue // a Prefect server says so while its database is locked, and its clients try again
+		}
+		if err != nil || res.StatusCode >= 300 {
+			w.t.Fatalf("%s %s: %d %s %v", method, path, res.StatusCode, b, err)
+		}
+		return string(b)
 	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode >= 300 {
-		w.t.Fatalf("%s %s: %d %s %v", method, path, res.StatusCode, b, err)
-	}
-	return string(b)
 }
 
 func (w *world) post(path, body string) string  { w.t.Helper(); return w.request("POST", path, body) }
@@ -236,7 +241,13 @@ func (w *world) agent() {
 // prefectAgent lets Prefect's own agent run what is due.
 func (w *world) prefectAgent() {
 	w.t.Helper()
-	python := testenv.Python220(w.t)
+	w.prefectAgentOf(testenv.Python220(w.t))
+}
+
+// prefectAgentOf is the one of an environment, which has what the code's
+// storage needs.
+func (w *world) prefectAgentOf(python string) {
+	w.t.Helper()
 	cmd := exec.Command(filepath.Join(filepath.Dir(python), "prefect"), "agent", "start", "-q", "q", "--run-once", "--hide-welcome")
 	cmd.Env, cmd.Dir = append(w.env, "PATH="+filepath.Dir(python)+string(os.PathListSeparator)+os.Getenv("PATH")), w.home
 	if out, err := cmd.CombinedOutput(); err != nil {
