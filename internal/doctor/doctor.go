@@ -131,6 +131,10 @@ func (x *examination) failures() {
 			x.find(Error, file, cmp.Or(f.Hint, "Correct the requirement that the installer names."), "the requirements cannot be installed:\n%s", install.Tail())
 			continue
 		}
+		if m := noPool.FindStringSubmatch(f.Error); m != nil {
+			x.noPool(m[1], f.File)
+			continue
+		}
 		for file := range strings.SplitSeq(f.File, ", ") {
 			x.find(Error, file, fix, "%s", strings.TrimSpace(f.Error))
 		}

@@ -27,19 +27,41 @@ func (x *examination) blocks(context.Context) error {
 			id   orion.ID
 			use  *overlay.BlockUse
 		}{{"storage", d.StorageDocumentID, d.Storage}, {"infrastructure", d.InfrastructureDocumentID, d.Infrastructure}} {
-			switch {
-			case !b.id.IsZero() && b.use == nil:
+			if !b.id.IsZero() && b.use == nil {
 				x.find(Error, d.File, "Save the block again, or let the deployment name another; then deploy.", "the %s block of %q does not exist any more", b.what, d.FullName)
-			case b.use != nil && unresolved.Match(b.use.Data):
-				x.find(Error, d.File, "Save the inner block again, and then the outer one.", "the %s block %s/%s of %q refers to a block that does not exist any more", b.what, b.use.Type, b.use.Name, d.FullName)
+				continue
+			}
+			for _, field := range lacks(b.use) {
+				x.find(Error, d.File, fmt.Sprintf("Save the block that belongs there, and %s/%s with it.", b.use.Type, b.use.Name),
+					"the %s block %s/%s of %q has no %s: the block that was there was deleted", b.what, b.use.Type, b.use.Name, d.FullName, field)
 			}
 		}
 	}
 	return nil
 }
 
-// unresolved is a reference to a block whose data is not in place.
-var unresolved = regexp.MustCompile(`"\$ref"\s*:\s*\{\s*"block_document_id"`)
+// lacks are the fields of a block that must be there and are not: the server
+// leaves out a block within it that was deleted.
+func lacks(u *overlay.BlockUse) (out []string) {
+	if u == nil {
+		return nil
+	}
+	var schema struct {
+		Fields struct {
+			Required []string `json:"required"`
+		} `json:"fields"`
+	}
+	var data map[string]orion.JSON
+	if orion.DecodeLoose(orion.ObjectOr(u.Schema), &schema) != nil || orion.Decode(orion.ObjectOr(u.Data.JSON()), &data) != nil {
+		return nil // a type of block that describes itself in another way
+	}
+	for _, name := range schema.Fields.Required {
+		if orion.IsNull(data[name]) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
 
 var (
 	blockTemplate    = regexp.MustCompile(`\{\{\s*prefect\.blocks\.([\w-]+)\.([\w-]+)[^{}]*\}\}`)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/orionflows/orion"
@@ -65,6 +67,13 @@ func (x *examination) lanes() []*lane {
 	return out
 }
 
+// noPool is what a server says to a deployment whose pool it does not have.
+var noPool = regexp.MustCompile(`Work pool "([^"]+)" not found`)
+
+func (x *examination) noPool(pool, file string) {
+	x.find(Error, file, "Make it with: orion work-pool create "+pool+" --type process", "there is no work pool %s, which this file names", pool)
+}
+
 // queues looks whether pools and queues are there, and somebody asks them.
 func (x *examination) queues(ctx context.Context) error {
 	for _, l := range x.lanes() {
@@ -76,7 +85,7 @@ func (x *examination) queues(ctx context.Context) error {
 		case poolMissing && l.pool == orion.DefaultAgentPool: // it comes with its first queue
 		case poolMissing && x.made["work pool "+l.pool]:
 		case poolMissing:
-			x.find(Error, file, fmt.Sprintf("Make it with: orion work-pool create %s", l.pool), "there is no work pool %s, which %s needs", l.pool, someOf(files(l.users)))
+			x.noPool(l.pool, file)
 			continue
 		case err != nil:
 			return err
@@ -137,15 +146,16 @@ func (x *examination) storages(ctx context.Context) error {
 			continue
 		}
 		level := Warning // an agent may reach what this machine cannot
-		if d.Uploads {
+		if willBeMade := d.Storage.Type == "local-file-system" && errors.Is(err, storage.ErrNoContainer); d.Uploads && !willBeMade {
 			level = Error
 		}
 		fix := "Correct the block, or start this where the storage can be reached."
+		why := err.Error()
 		var e *storage.Error
 		if errors.As(err, &e) && e.Fix != "" {
-			fix = e.Fix
+			fix, why = e.Fix, strings.Replace(why, ": "+e.Fix, "", 1)
 		}
-		x.find(level, d.File, fix, "the storage of %q cannot be used from here: %v", d.FullName, err)
+		x.find(level, d.File, fix, "the storage of %q cannot be used from here: %s", d.FullName, why)
 	}
 	return nil
 }

@@ -23,8 +23,8 @@ type Declared struct {
 	Uploads bool
 }
 
-// Declared are the deployments that the plan keeps, changes or makes. The
-// blocks of those whose files were not run are asked for.
+// Declared are the deployments that the plan keeps, changes or makes. Blocks
+// that only the server knows of are asked for.
 func (p *Plan) Declared(ctx context.Context) ([]Declared, error) {
 	known := map[orion.ID]*overlay.BlockUse{}
 	block := func(id orion.ID) (*overlay.BlockUse, error) {
@@ -41,19 +41,26 @@ func (p *Plan) Declared(ctx context.Context) ([]Declared, error) {
 	var out []Declared
 	for i := range p.Items {
 		it := &p.Items[i]
-		d := Declared{Deployment: it.want, FullName: it.Deployment, File: it.File}
-		switch {
-		case it.Action == Remove:
+		if it.Action == Remove {
 			continue
-		case it.claim != nil:
+		}
+		d := Declared{Deployment: it.want, FullName: it.Deployment, File: it.File}
+		if it.claim != nil {
 			d.Storage, d.Infrastructure = it.claim.Storage, it.claim.Infrastructure
-		default:
+		}
+		if it.Action == Leave {
 			d.Deployment = it.server
-			var err error
-			if d.Storage, err = block(it.server.StorageDocumentID); err != nil {
-				return nil, err
+		}
+		for _, b := range []struct {
+			id  orion.ID
+			use **overlay.BlockUse
+		}{{d.StorageDocumentID, &d.Storage}, {d.InfrastructureDocumentID, &d.Infrastructure}} {
+			if u := *b.use; u != nil && u.ID == b.id {
+				continue
 			}
-			if d.Infrastructure, err = block(it.server.InfrastructureDocumentID); err != nil {
+			// The file was not run, or what was changed by hand stays.
+			var err error
+			if *b.use, err = block(b.id); err != nil {
 				return nil, err
 			}
 		}
