@@ -143,7 +143,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(a.upCmd(), a.serverCmd(), a.agentCmd(), a.newCmd(), a.planCmd(), a.deployCmd(), a.doctorCmd(),
 		a.deploymentCmd(), a.flowRunCmd(), a.workQueueCmd(), a.workPoolCmd(),
-		a.blockCmd(), a.variableCmd(), a.limitCmd(), a.gcCmd(), a.configCmd(), a.profileCmd(), a.versionCmd())
+		a.blockCmd(), a.variableCmd(), a.limitCmd(), a.gcCmd(), a.configCmd(), a.profileCmd(), a.versionCmd(), a.docsCmd())
 	for _, c := range root.Commands() {
 		wrapArgs(c)
 	}
