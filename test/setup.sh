@@ -2,7 +2,7 @@
 # setup.sh - installs what the tests need beyond Go, once, into a cache folder.
 #
 #   test/setup.sh            install everything, print the folder's env.sh
-#   test/setup.sh python220  only the named parts: postgres uv python220 python28 cookiecutter upstream browser azurite s3 storage-python
+#   test/setup.sh python220  only the named parts: postgres uv python220 python28 cookiecutter upstream browser azurite s3 storage-python act
 #
 # The cache is $ORION_TEST_CACHE, else <user cache>/orion-test. Each environment is keyed by
 # its requirements, so a second run does nothing, and a changed requirement rebuilds.
@@ -155,6 +155,21 @@ install_s3() {
 }
 # --- end of storage ---
 
+# --- ci: what runs and reads workflows of GitHub on this machine ---
+act_version=v0.2.89
+actionlint_version=v1.7.12
+install_act() {
+  local dir="$cache/act" key="$act_version $actionlint_version"
+  [ "$(cat "$dir/.key" 2>/dev/null)" = "$key" ] && return
+  say "building act $act_version and actionlint $actionlint_version"
+  rm -rf "$dir"
+  mkdir -p "$dir"
+  CGO_ENABLED=0 GOBIN="$dir" go install "github.com/nektos/act@$act_version" >&2
+  CGO_ENABLED=0 GOBIN="$dir" go install "github.com/rhysd/actionlint/cmd/actionlint@$actionlint_version" >&2
+  printf '%s' "$key" >"$dir/.key"
+}
+# --- end of ci ---
+
 write_env() {
   {
     echo "# written by test/setup.sh"
@@ -164,6 +179,7 @@ write_env() {
     [ -x "$cache/upstream/bin/python" ] && echo "export ORION_TEST_UPSTREAM='$cache'"
     [ -x "$cache/storage-python/bin/python" ] && echo "export ORION_TEST_STORAGE_PYTHON='$cache/storage-python/bin/python'"
     [ -x "$cache/azurite/node_modules/.bin/azurite-blob" ] && echo "export ORION_TEST_AZURITE='$cache/azurite/node_modules/.bin/azurite-blob'"
+    [ -x "$cache/act/act" ] && [ -x "$cache/act/actionlint" ] && echo "export ORION_TEST_ACT='$cache/act'"
     [ -x "$cache/s3/versitygw" ] && echo "export ORION_TEST_S3_SERVER='$cache/s3/versitygw'"
     true
   } >"$cache/env.sh.new"
@@ -174,7 +190,7 @@ write_env() {
 exec 9>"$cache/.lock"
 if command -v flock >/dev/null 2>&1; then flock 9; fi
 
-[ $# -gt 0 ] || set -- postgres uv python220 python28 cookiecutter upstream browser azurite s3 storage-python
+[ $# -gt 0 ] || set -- postgres uv python220 python28 cookiecutter upstream browser azurite s3 storage-python act
 for part in "$@"; do
   case $part in
     postgres) install_postgres ;;
@@ -187,9 +203,10 @@ for part in "$@"; do
     browser) install_browser ;;
     azurite) install_azurite ;;
     s3) install_s3 ;;
+    act) install_act ;;
     storage-python) environment storage-python "$python220_versions" "${storage_requirements[@]}" ;;
     cookiecutter) environment cookiecutter "$cookiecutter_versions" "${cookiecutter_requirements[@]}" ;;
-    *) die "unknown part '$part': postgres uv python220 python28 cookiecutter upstream browser azurite s3 storage-python" ;;
+    *) die "unknown part '$part': postgres uv python220 python28 cookiecutter upstream browser azurite s3 storage-python act" ;;
   esac
 done
 write_env

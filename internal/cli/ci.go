@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/orionflows/orion/internal/doctor"
 	"github.com/orionflows/orion/internal/plan"
 )
 
@@ -31,17 +32,45 @@ func detectCI(err io.Writer) *ciSystem {
 	return &ciSystem{err: err}
 }
 
-// annotate points at a file.
-func (s *ciSystem) annotate(level, file, text string) {
-	first, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+// annotate points at a line of a file, or at the file where line is 0.
+func (s *ciSystem) annotate(level doctor.Level, file string, line int, text string) {
 	switch s.name {
 	case "github":
+		if level == doctor.Hint {
+			level = "notice"
+		}
 		escape := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 		property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
-		fmt.Fprintf(s.err, "::%s file=%s,title=orion::%s\n", level, property.Replace(file), escape.Replace(text))
+		at := "file=" + property.Replace(file)
+		if line > 0 {
+			at += fmt.Sprintf(",line=%d", line)
+		}
+		fmt.Fprintf(s.err, "::%s %s,title=orion::%s\n", level, at, escape.Replace(text))
 	case "azure":
-		fmt.Fprintf(s.err, "##vso[task.logissue type=%s;sourcepath=%s]%s\n", level, file, first)
+		if level == doctor.Hint {
+			return // it knows errors and warnings
+		}
+		escape := strings.NewReplacer("%", "%AZP25", "\r", "%0D", "\n", "%0A")
+		property := strings.NewReplacer("%", "%AZP25", "\r", "%0D", "\n", "%0A", ";", "%3B", "]", "%5D")
+		at := "sourcepath=" + property.Replace(file)
+		if line > 0 {
+			at += fmt.Sprintf(";linenumber=%d", line)
+		}
+		fmt.Fprintf(s.err, "##vso[task.logissue type=%s;%s]%s\n", level, at, escape.Replace(text))
 	}
+}
+
+// examined shows what a doctor found where it belongs.
+func (s *ciSystem) examined(r *doctor.Report) error {
+	if len(r.Findings) == 0 {
+		return nil
+	}
+	for _, f := range r.Findings {
+		s.annotate(f.Level, f.File, f.Line, f.What+"\n"+f.Fix)
+	}
+	var b bytes.Buffer
+	(&printer{w: &b}).report(r)
+	return s.summarise("### orion doctor\n\n" + fenced(b.String()))
 }
 
 // planned shows a plan's failures where they belong, and the plan itself.
@@ -52,7 +81,7 @@ func (s *ciSystem) planned(p *plan.Plan, prune bool) error {
 			text += "\n" + f.Hint
 		}
 		for file := range strings.SplitSeq(f.File, ", ") {
-			s.annotate("error", file, text)
+			s.annotate(doctor.Error, file, 0, text)
 		}
 	}
 	return s.summarise(markdown(p, prune))
@@ -86,9 +115,14 @@ func (s *ciSystem) summarise(text string) error {
 func markdown(p *plan.Plan, prune bool) string {
 	var b bytes.Buffer
 	(&printer{w: &b}).plan(p, prune)
+	return fmt.Sprintf("### orion plan for %s\n\n%s", p.Repository.Name, fenced(b.String()))
+}
+
+// fenced is text that Markdown leaves as it is.
+func fenced(text string) string {
 	fence := "```"
-	for strings.Contains(b.String(), fence) {
+	for strings.Contains(text, fence) {
 		fence += "`"
 	}
-	return fmt.Sprintf("### orion plan for %s\n\n%s\n%s%s\n", p.Repository.Name, fence, strings.TrimLeft(b.String(), "\n"), fence)
+	return fmt.Sprintf("%s\n%s%s\n", fence, strings.TrimLeft(text, "\n"), fence)
 }

@@ -141,9 +141,9 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.apiURL, "api-url", "", "the server's API (default from ORION_API_URL, PREFECT_API_URL or a profile)")
 	f.StringVar(&a.apiKey, "api-key", "", "the key to show to the server")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(a.upCmd(), a.serverCmd(), a.agentCmd(), a.newCmd(), a.planCmd(), a.deployCmd(),
+	root.AddCommand(a.upCmd(), a.serverCmd(), a.agentCmd(), a.newCmd(), a.planCmd(), a.deployCmd(), a.doctorCmd(),
 		a.deploymentCmd(), a.flowRunCmd(), a.workQueueCmd(), a.workPoolCmd(),
-		a.blockCmd(), a.variableCmd(), a.limitCmd(), a.gcCmd(), a.configCmd(), a.profileCmd(), a.versionCmd())
+		a.blockCmd(), a.variableCmd(), a.limitCmd(), a.gcCmd(), a.configCmd(), a.profileCmd(), a.versionCmd(), a.docsCmd())
 	for _, c := range root.Commands() {
 		wrapArgs(c)
 	}

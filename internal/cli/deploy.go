@@ -66,6 +66,11 @@ func (a *app) planCmd() *cobra.Command {
 			if err := v.ci.planned(p, prune); err != nil {
 				return err
 			}
+			if f.check {
+				if err := a.check(cmd.Context(), c, p, v); err != nil {
+					return err
+				}
+			}
 			if out != "" {
 				if err := savePlan(p, out); err != nil {
 					return err
@@ -133,6 +138,11 @@ func (a *app) deployCmd() *cobra.Command {
 					err = errors.Join(err, a.json(p))
 				}
 				return errors.Join(err, orion.Errorf(orion.Invalid, "%d of %d files failed, so nothing was deployed (with --no-atomic the others are)", len(p.Failures), p.Files))
+			}
+			if f.check {
+				if err := a.check(ctx, c, p, v); err != nil {
+					return err
+				}
 			}
 			if n := p.Count(plan.Remove); prune && n > 0 {
 				if err := a.confirm(yes || os.Getenv("CI") != "", fmt.Sprintf("This removes %s, with the runs that have not started", count(n, "deployment"))); err != nil {

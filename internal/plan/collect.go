@@ -221,6 +221,11 @@ func (p *Plan) block(ctx context.Context, id orion.ID) (*overlay.BlockUse, error
 	if b.Name != nil {
 		u.Name = *b.Name
 	}
+	if b.BlockSchema != nil {
+		if u.Schema, err = orion.Encode(b.BlockSchema); err != nil {
+			return nil, err
+		}
+	}
 	return u, nil
 }
 
