@@ -171,9 +171,13 @@ func (p *Plan) jobs(ctx context.Context, files []deploy.File) []deploy.Job {
 // environments pairs files with their environments, of which each is made
 // once, several side by side.
 func environments(ctx context.Context, o *Options, files []deploy.File) (jobs []deploy.Job, failures []deploy.Result) {
+	type member struct {
+		file         deploy.File
+		requirements string // its own, of the same content as the others'
+	}
 	type group struct {
 		spec  pyenv.Spec
-		files []deploy.File
+		files []member
 		env   pyenv.Environment
 		err   error
 	}
@@ -191,7 +195,7 @@ func environments(ctx context.Context, o *Options, files []deploy.File) (jobs []
 			groups[spec.Key] = g
 			order = append(order, g)
 		}
-		g.files = append(g.files, f)
+		g.files = append(g.files, member{f, spec.Requirements})
 	}
 	var mu sync.Mutex
 	build := make(chan struct{}, 2) // installers are hungry
@@ -210,7 +214,7 @@ func environments(ctx context.Context, o *Options, files []deploy.File) (jobs []
 			mu.Lock()
 			defer mu.Unlock()
 			if o.On.Environment != nil && ctx.Err() == nil {
-				o.On.Environment(g.files[0].Flow, g.env, g.err)
+				o.On.Environment(g.files[0].file.Flow, g.env, g.err)
 			}
 		})
 	}
@@ -218,10 +222,12 @@ func environments(ctx context.Context, o *Options, files []deploy.File) (jobs []
 	for _, g := range order {
 		for _, f := range g.files {
 			if g.err != nil {
-				failures = append(failures, deploy.Result{File: f, ExitCode: -1, Err: g.err})
+				failures = append(failures, deploy.Result{File: f.file, ExitCode: -1, Err: g.err})
 				continue
 			}
-			jobs = append(jobs, deploy.Job{File: f, Environment: g.env})
+			env := g.env
+			env.Requirements = f.requirements
+			jobs = append(jobs, deploy.Job{File: f.file, Environment: env})
 		}
 	}
 	return jobs, failures

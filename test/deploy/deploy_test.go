@@ -418,4 +418,18 @@ deployments:
 	second := w.start("Hello/daily")
 	w.ok("agent", "start", "-p", "here", "--run-once", "--python", testenv.StoragePython(t))
 	w.ended(second, "COMPLETED", "I am version TWO")
+func TestFoldersWithTheSameRequirementsAreDeployedEachWithItsOwn(t *testing.T) {
+	w := newWorld(t)
+	for _, folder := range []string{"projects/a/one/", "projects/a/two/"} {
+		w.write(folder+"requirements.txt", "prefect>=2.20,<3\n")
+		w.write(folder+"flow.py", strings.ReplaceAll(helloFlow, "Hello", "Hello "+folder[11:14]))
+		w.write(folder+"both.deployment.py", helloDeployment)
+	}
+	w.commit("first")
+	if out := w.ok("deploy"); !strings.Contains(out, "4 deployments deployed in one step") {
+		t.Errorf("the deploy:\n%s", out)
+	}
+	if out := w.ok("plan", "--exit-code"); !strings.Contains(out, "Nothing to do: 4 deployments unchanged.") {
+		t.Errorf("the plan after the deploy:\n%s", out)
+	}
 }
