@@ -418,6 +418,8 @@ deployments:
 	second := w.start("Hello/daily")
 	w.ok("agent", "start", "-p", "here", "--run-once", "--python", testenv.StoragePython(t))
 	w.ended(second, "COMPLETED", "I am version TWO")
+}
+
 func TestFoldersWithTheSameRequirementsAreDeployedEachWithItsOwn(t *testing.T) {
 	w := newWorld(t)
 	for _, folder := range []string{"projects/a/one/", "projects/a/two/"} {
