@@ -59,6 +59,7 @@ type Agent struct {
 	o     Options
 	c     *client.Client
 	slots chan struct{}
+	codes locks // of bundles, by hash
 
 	mu     sync.Mutex
 	active map[orion.ID]*execution

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/orionflows/orion"
@@ -101,9 +102,17 @@ func (e *execution) bundle(rc *orion.RunCode) (string, error) {
 	failed := func(err error) (string, error) {
 		return "", fmt.Errorf("the code of version %d (bundle %.12s) could not be fetched: %w", rc.Version.Number, hash, err)
 	}
+	// Runs that begin at once fetch once.
+	defer e.a.codes.lock(hash)()
 	now := time.Now()
 	if os.Chtimes(dir, now, now) == nil { // it is there, and in use
-		return dir, nil
+		if codestore.Holds(e.ctx, dir, hash) {
+			return dir, nil
+		}
+		// A full disk, a cleaner or somebody's hands: it is not the version's code.
+		if err := os.RemoveAll(dir); err != nil {
+			return failed(err)
+		}
 	}
 	if *rc.Version.Store == orion.InServer {
 		archive, err := e.a.c.GetBundle(e.ctx, hash)
@@ -131,6 +140,41 @@ func (e *execution) bundle(rc *orion.RunCode) (string, error) {
 		return failed(err)
 	}
 	return dir, nil
+}
+
+// locks are held one by one for each name.
+type locks struct {
+	mu   sync.Mutex
+	held map[string]*lock
+}
+
+type lock struct {
+	sync.Mutex
+	users int
+}
+
+// lock waits until nobody else has the name, and returns what gives it back.
+func (l *locks) lock(name string) (unlock func()) {
+	l.mu.Lock()
+	if l.held == nil {
+		l.held = map[string]*lock{}
+	}
+	one := l.held[name]
+	if one == nil {
+		one = &lock{}
+		l.held[name] = one
+	}
+	one.users++
+	l.mu.Unlock()
+	one.Lock()
+	return func() {
+		one.Unlock()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if one.users--; one.users == 0 {
+			delete(l.held, name)
+		}
+	}
 }
 
 // keepCode is how long code that no run has needed stays on this machine.

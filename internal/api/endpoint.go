@@ -187,6 +187,9 @@ func setParam(f reflect.Value, where, name, s string) error {
 			return bad("value is not a valid integer", "type_error.integer")
 		}
 		*d = n
+	case **int64: // absent is not zero
+		*d = new(int64)
+		return setParam(f.Elem(), where, name, s)
 	case *orion.Time:
 		t, err := orion.ParseTime(strings.ReplaceAll(s, " ", "+"))
 		if err != nil {

@@ -88,7 +88,7 @@ func parameters(r *route, in reflect.Type) (out []object) {
 			schema["format"] = "date-time"
 		case reflect.TypeFor[bool]():
 			schema["type"] = "boolean"
-		case reflect.TypeFor[int64]():
+		case reflect.TypeFor[int64](), reflect.TypeFor[*int64]():
 			schema["type"] = "integer"
 		}
 		out = append(out, object{"name": name, "in": where, "required": where == "path", "schema": schema})

@@ -242,6 +242,13 @@ func TestVersionsAndTheRunsThatTakeThem(t *testing.T) {
 			t.Errorf("versions: %+v", vs)
 		}
 
+		if vs, err = c.Versions(ctx, d.ID, 1, 1); err != nil || len(vs) != 1 || vs[0].Number != 2 {
+			t.Errorf("the second page of one: %+v %v", vs, err)
+		}
+		if vs, err = c.Versions(ctx, d.ID, 10, 3); err != nil || len(vs) != 0 {
+			t.Errorf("behind the last: %+v %v", vs, err)
+		}
+
 		// A deploy in another way leaves the versions behind.
 		a.want(201, "POST", "/deployments/", fmt.Sprintf(`{"name":"other","flow_id":"%s"}`, d.FlowID))
 		a.want(200, "POST", "/deployments/", fmt.Sprintf(`{"name":"daily","flow_id":"%s","path":"three","work_queue_name":"q"}`, d.FlowID))

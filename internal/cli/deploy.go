@@ -29,6 +29,7 @@ type planFlags struct {
 	pattern, since, repository string
 	refresh, overwrite, check  bool
 	parallel                   int
+	timeout                    time.Duration
 }
 
 func (f *planFlags) add(cmd *cobra.Command) {
@@ -39,6 +40,7 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.refresh, "refresh", false, "run files again of which nothing changed, too")
 	fl.BoolVar(&f.overwrite, "overwrite-drift", false, "give up what was changed by hand on the server")
 	fl.BoolVar(&f.check, "check", false, "look first whether all that the deployments name can be reached (see: orion doctor)")
+	fl.DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long one file may take")
 	fl.IntVar(&f.parallel, "parallel", 0, "how many files run at once (default one for each core)")
 }
 
@@ -205,7 +207,7 @@ func (a *app) planOptions(ctx context.Context, c *client.Client, f planFlags, ar
 		}
 	}
 	return plan.Options{Client: c, Key: a.config.Get(config.APIKey), Environments: envs, Repository: repo, Paths: args, Pattern: pattern, ChangedSince: f.since,
-		Refresh: f.refresh, Overwrite: f.overwrite, Parallel: f.parallel, State: filepath.Join(a.config.Get(config.Home), "deploys"), On: v.events()}, nil
+		Refresh: f.refresh, Overwrite: f.overwrite, Parallel: f.parallel, Timeout: f.timeout, State: filepath.Join(a.config.Get(config.Home), "deploys"), On: v.events()}, nil
 }
 
 func (a *app) makePlan(ctx context.Context, c *client.Client, f planFlags, args []string, v *deployView) (*plan.Plan, error) {

@@ -72,6 +72,13 @@ func Fetch(ctx context.Context, s storage.Store, hash, dir string, o Options) (M
 	})
 }
 
+// Holds tells whether a folder is a bundle's tree, whole and as it was packed. It
+// reads all of it.
+func Holds(ctx context.Context, dir, hash string) bool {
+	b, err := Pack(ctx, PackOptions{Dir: dir})
+	return err == nil && b.Manifest.Hash() == hash
+}
+
 // get fetches one file of a bundle. What arrives wrong may have been cut, or be
 // wrong in the store; only the second remains after another try.
 func (t *transfer) get(ctx context.Context, s storage.Store, key string, f File, to string) error {

@@ -107,7 +107,7 @@ func (p *packing) folder(dir, at string, above []string) error {
 		return err
 	}
 	if slices.Contains(above, dir) {
-		return fmt.Errorf("%s: a link in it leads back to it, in a circle", at)
+		return fmt.Errorf("%s: a link in it leads back to it, in a circle: remove the link, or name it in .prefectignore", at)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -165,7 +165,7 @@ func (p *packing) follow(link string) (real string, info fs.FileInfo, err error)
 	case err != nil: // too many links
 		return "", nil, fmt.Errorf("the link %s cannot be followed, it may lead back to itself: %w", link, err)
 	case !within(p.root, real):
-		return "", nil, fmt.Errorf("the link %s leads to %s, out of the repository %s: what is there is not under version control", link, real, p.root)
+		return "", nil, fmt.Errorf("the link %s leads to %s, out of the repository %s: what is there is not under version control, so copy it into the repository", link, real, p.root)
 	}
 	return real, info, nil
 }

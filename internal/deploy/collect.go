@@ -49,7 +49,7 @@ func (r *Runner) Collect(ctx context.Context, on *overlay.Overlay, jobs []Job, o
 
 func (r *Runner) collect(ctx context.Context, on *overlay.Overlay, job Job, o CollectOptions) Collected {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout,
-		fmt.Errorf("%s did not end within %s and was stopped", job.File.Rel, o.Timeout))
+		fmt.Errorf("%s did not end within %s and was stopped: see what it waits for, or let it take longer (--timeout)", job.File.Rel, o.Timeout))
 	defer cancel()
 	root := o.Root
 	if root == "" {

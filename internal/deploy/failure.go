@@ -62,6 +62,9 @@ func lastLines(output []byte, n int) string {
 
 var noModule = regexp.MustCompile(`^ModuleNotFoundError: No module named '([^'.]+)`)
 
+// Prefect's words for Block.load of what is not there (blocks/core.py).
+var noBlock = regexp.MustCompile(`Unable to find block document named (\S+) for block type (\S+)`)
+
 // packageOf is the package that brings a module, where the names differ and
 // flows often want it.
 var packageOf = map[string]string{
@@ -85,6 +88,12 @@ func hint(e *FileError, env pyenv.Environment, vars []string) string {
 				return "check that a server answers at " + url + " (PREFECT_API_URL)"
 			}
 		}
+	}
+	if match := noBlock.FindStringSubmatch(e.Cause); match != nil {
+		return fmt.Sprintf("the server has no block %s/%s: make it first, or correct the name", match[2], match[1])
+	}
+	if e.ExitCode == -9 { // SIGKILL
+		return "if it did not do so itself, the machine ran out of memory: run fewer files at once with --parallel"
 	}
 	if strings.Contains(e.Cause, "401") && strings.Contains(e.Cause, "Unauthorized") {
 		return "check PREFECT_API_KEY"

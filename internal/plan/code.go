@@ -104,6 +104,9 @@ func (b *packer) of(ctx context.Context, c *overlay.Claim, ran *deploy.Collected
 			// From the repository's root, whatever the folders above are called.
 			view = path.Join(b.p.Repository.Base(), rel)
 		}
+		if at := path.Clean(view); at == ".." || strings.HasPrefix(at, "../") {
+			return nil, orion.Errorf(orion.Invalid, "the path %q of %q leads out of its storage: give it one without \"..\"", view, c.FullName())
+		}
 		out.views = []string{view}
 	}
 	return out, nil

@@ -23,7 +23,7 @@ func (p *Plan) collect(ctx context.Context, files []deploy.File, owned []orion.O
 	runner := deploy.NewRunner(deploy.RunnerOptions{Env: p.environ()})
 	defer runner.Close()
 	done := 0
-	collected := runner.Collect(ctx, p.over, jobs, deploy.CollectOptions{Root: p.o.Repository.Root, Parallel: p.o.Parallel}, func(e deploy.Event) {
+	collected := runner.Collect(ctx, p.over, jobs, deploy.CollectOptions{Root: p.o.Repository.Root, Parallel: p.o.Parallel, Timeout: p.o.Timeout}, func(e deploy.Event) {
 		if e.Result == nil {
 			return
 		}

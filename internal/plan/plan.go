@@ -20,6 +20,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/orionflows/orion"
 	"github.com/orionflows/orion/client"
@@ -52,7 +53,9 @@ type Options struct {
 	Key string
 	// Parallel is how many files run at once; 0 is one for each core.
 	Parallel int
-	On       Events
+	// Timeout is how long one file may take; 0 is 10 minutes.
+	Timeout time.Duration
+	On      Events
 }
 
 // Events are told what happens, from several goroutines but one at a time. Any

@@ -19,40 +19,6 @@ import (
 	"github.com/orionflows/orion/internal/testenv"
 )
 
-func TestMain(m *testing.M) {
-	// The program looks only once for what to trust. What the tests start is
-	// told by them.
-	for _, name := range trusted {
-		before[name] = os.Getenv(name)
-	}
-	if err := testenv.TrustLocalCertificate(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
-
-// trusted are the variables that name the certificates to trust; before is how
-// they were.
-var (
-	trusted = []string{"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}
-	before  = map[string]string{}
-)
-
-// environment is that of the programs that a test starts.
-func environment() []string {
-	env := slices.DeleteFunc(testenv.Environment(), func(v string) bool {
-		name, _, _ := strings.Cut(v, "=")
-		return slices.Contains(trusted, name)
-	})
-	for _, name := range trusted {
-		if before[name] != "" {
-			env = append(env, name+"="+before[name])
-		}
-	}
-	return env
-}
-
 func azureConnection(address string) string {
 	return "DefaultEndpointsProtocol=http;AccountName=" + testenv.AzuriteAccount + ";AccountKey=" + testenv.AzuriteKey + ";BlobEndpoint=" + address + ";"
 }
@@ -103,33 +69,6 @@ block = `+block+`
 block.save("code", overwrite=True)
 Deployment.build_from_flow(flow=both, name="main", work_queue_name="q", storage=type(block).load("code"), path="repo/`+folder+`", apply=True)
 `)
-}
-
-// marked writes the code of a flow folder at a version.
-func (w *world) marked(folder, flow, version string) {
-	w.t.Helper()
-	w.write(folder+"/flow.py", strings.NewReplacer("MARK", version, "NAME", flow).Replace(twoFiles))
-	for _, file := range []string{"part", "late"} {
-		w.write(folder+"/"+file+".py", fmt.Sprintf("VERSION = %q\n", version))
-	}
-}
-
-// failsAndChangesNothing deploys what cannot be deployed.
-func (w *world) failsAndChangesNothing(what string, words ...string) {
-	w.t.Helper()
-	before := w.server()
-	out, errs, code := w.run("deploy")
-	if code != 1 {
-		w.t.Errorf("%s: exit %d", what, code)
-	}
-	for _, word := range words {
-		if !strings.Contains(out+errs, word) {
-			w.t.Errorf("%s: %q is missing in:\n%s%s", what, word, out, errs)
-		}
-	}
-	if after := w.server(); after != before {
-		w.t.Errorf("%s: a failed deploy changed the server:\n%s\n%s", what, before, after)
-	}
 }
 
 func TestCodeInAzure(t *testing.T) {

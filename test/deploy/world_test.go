@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -21,6 +22,40 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
 	"github.com/orionflows/orion/internal/testenv"
 )
+
+func TestMain(m *testing.M) {
+	// The program looks only once for what to trust. What the tests start is
+	// told by them.
+	for _, name := range trusted {
+		before[name] = os.Getenv(name)
+	}
+	if err := testenv.TrustLocalCertificate(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// trusted are the variables that name the certificates to trust; before is how
+// they were.
+var (
+	trusted = []string{"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}
+	before  = map[string]string{}
+)
+
+// environment is that of the programs that a test starts.
+func environment() []string {
+	env := slices.DeleteFunc(testenv.Environment(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(trusted, name)
+	})
+	for _, name := range trusted {
+		if before[name] != "" {
+			env = append(env, name+"="+before[name])
+		}
+	}
+	return env
+}
 
 // world is a repository, and a server to deploy it to.
 type world struct {
@@ -71,6 +106,30 @@ func (w *world) write(path, text string) {
 	}
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// twoFiles is a flow whose code carries its version twice.
+const twoFiles = `
+from prefect import flow, get_run_logger
+import part
+
+VERSION = "MARK"
+
+@flow(name="NAME")
+def both(version: str = ""):
+    import late
+    if not VERSION == part.VERSION == late.VERSION:
+        raise RuntimeError(f"a mixture: {VERSION}, {part.VERSION}, {late.VERSION}")
+    get_run_logger().info("read only %s.", VERSION)
+`
+
+// marked writes the code of a flow folder at a version.
+func (w *world) marked(folder, flow, version string) {
+	w.t.Helper()
+	w.write(folder+"/flow.py", strings.NewReplacer("MARK", version, "NAME", flow).Replace(twoFiles))
+	for _, file := range []string{"part", "late"} {
+		w.write(folder+"/"+file+".py", fmt.Sprintf("VERSION = %q\n", version))
 	}
 }
 
@@ -286,4 +345,22 @@ func azureContainer(t *testing.T) (connectionString, name string) {
 		t.Fatal(err)
 	}
 	return connectionString, name
+}
+
+// failsAndChangesNothing deploys what cannot be deployed.
+func (w *world) failsAndChangesNothing(what string, words ...string) {
+	w.t.Helper()
+	before := w.server()
+	out, errs, code := w.run("deploy")
+	if code != 1 {
+		w.t.Errorf("%s: exit %d", what, code)
+	}
+	for _, word := range words {
+		if !strings.Contains(out+errs, word) {
+			w.t.Errorf("%s: %q is missing in:\n%s%s", what, word, out, errs)
+		}
+	}
+	if after := w.server(); after != before {
+		w.t.Errorf("%s: a failed deploy changed the server:\n%s\n%s", what, before, after)
+	}
 }
