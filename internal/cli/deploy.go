@@ -28,6 +28,7 @@ const exitChanges = 3
 type planFlags struct {
 	pattern, since, repository string
 	refresh, overwrite, check  bool
+	comment                    bool
 	parallel                   int
 	timeout                    time.Duration
 }
@@ -41,6 +42,7 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.overwrite, "overwrite-drift", false, "give up what was changed by hand on the server")
 	fl.BoolVar(&f.check, "check", false, "look first whether all that the deployments name can be reached (see: orion doctor)")
 	fl.DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long one file may take")
+	fl.BoolVar(&f.comment, "comment", false, "on GitHub: put the plan on the pull request, with GITHUB_TOKEN")
 	fl.IntVar(&f.parallel, "parallel", 0, "how many files run at once (default one for each core)")
 }
 
@@ -65,8 +67,14 @@ func (a *app) planCmd() *cobra.Command {
 			if err := a.showPlan(p, v, prune); err != nil {
 				return err
 			}
+			if a.output != "json" && !p.Empty(false) && len(p.Failures) == 0 {
+				a.printer(a.out).line("  Apply it with: orion deploy")
+			}
 			if err := v.ci.planned(p, prune); err != nil {
 				return err
+			}
+			if f.comment {
+				v.ci.comment(cmd.Context(), p, markdown(p, prune))
 			}
 			if f.check {
 				if err := a.check(cmd.Context(), c, p, v); err != nil {
@@ -136,6 +144,9 @@ func (a *app) deployCmd() *cobra.Command {
 			}
 			if len(p.Failures) > 0 {
 				err := v.ci.planned(p, prune)
+				if f.comment {
+					v.ci.comment(ctx, p, markdown(p, prune))
+				}
 				if a.output == "json" {
 					err = errors.Join(err, a.json(p))
 				}
@@ -147,7 +158,7 @@ func (a *app) deployCmd() *cobra.Command {
 				}
 			}
 			if n := p.Count(plan.Remove); prune && n > 0 {
-				if err := a.confirm(yes || os.Getenv("CI") != "", fmt.Sprintf("This removes %s, with the runs that have not started", count(n, "deployment"))); err != nil {
+				if err := a.confirm(yes || v.ci.any(), fmt.Sprintf("This removes %s, with the runs that have not started", count(n, "deployment"))); err != nil {
 					return err
 				}
 			}
@@ -161,6 +172,9 @@ func (a *app) deployCmd() *cobra.Command {
 			}
 			if err := v.ci.deployed(p, out); err != nil {
 				return err
+			}
+			if f.comment {
+				v.ci.comment(ctx, p, done(p, out))
 			}
 			return a.show(map[string]any{"plan": p, "outcome": out, "seconds": time.Since(started).Seconds()}, func(pr *printer) {
 				pr.deployed(p, out, c.Page(), time.Since(started))
@@ -280,7 +294,8 @@ type deployView struct {
 }
 
 func (a *app) deployView() *deployView {
-	return &deployView{p: a.printer(a.err), ci: detectCI(a.err), quiet: a.output == "json" && os.Getenv("CI") != ""}
+	ci := detectCI(a.err)
+	return &deployView{p: a.printer(a.err), ci: ci, quiet: a.output == "json" && ci.any()}
 }
 
 // progress replaces the line that shows how far things are.
@@ -317,6 +332,7 @@ func (v *deployView) done() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.clear()
+	v.ci.endGroup()
 }
 
 func (v *deployView) events() plan.Events {
@@ -326,6 +342,9 @@ func (v *deployView) events() plan.Events {
 				v.line("  %s, %d of them unchanged", count(files, "file"), unchanged)
 			}
 			v.progress("%s, %d of them unchanged", count(files, "file"), unchanged)
+			if files > unchanged && !v.quiet {
+				v.ci.group("what the files said")
+			}
 		},
 		Step: func(what string) { v.progress("%s", what) },
 		Environment: func(name string, e pyenv.Environment, err error) {
@@ -337,7 +356,7 @@ func (v *deployView) events() plan.Events {
 			}
 		},
 		Ran: func(c deploy.Result, done, of int) {
-			if v.p.width == 0 && os.Getenv("CI") != "" {
+			if v.p.width == 0 && v.ci.any() {
 				mark := "ok"
 				if c.Err != nil {
 					mark = "failed"
@@ -539,11 +558,7 @@ func summary(p *plan.Plan) string {
 	if len(parts) == 0 {
 		return fmt.Sprintf("Nothing to do: %s unchanged.", count(p.Count(plan.Leave), "deployment"))
 	}
-	text := strings.Join(parts, ", ") + "."
-	if p.Empty(false) || len(p.Failures) > 0 {
-		return text
-	}
-	return text + " Apply with: orion deploy"
+	return strings.Join(parts, ", ") + "."
 }
 
 // deployed prints what a deploy did.

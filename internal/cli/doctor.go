@@ -42,7 +42,7 @@ func (a *app) doctorCmd() *cobra.Command {
 		}),
 	}
 	f.add(cmd)
-	for _, name := range []string{"refresh", "overwrite-drift", "check"} {
+	for _, name := range []string{"refresh", "overwrite-drift", "check", "comment"} {
 		// They have no meaning here.
 		if err := cmd.Flags().MarkHidden(name); err != nil {
 			panic(err)

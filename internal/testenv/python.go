@@ -25,6 +25,13 @@ func Cookiecutter(t testing.TB) string {
 	return installed(t, "cookiecutter", "ORION_TEST_COOKIECUTTER", "cookiecutter/bin/cookiecutter")
 }
 
+// Act is a folder with act, which runs GitHub's workflows on this machine, and
+// actionlint, which reads them.
+func Act(t testing.TB) string {
+	t.Helper()
+	return installed(t, "act, which runs workflows of GitHub", "ORION_TEST_ACT", "act")
+}
+
 // installed finds a program named by an environment variable or, failing that,
 // in the cache that test/setup.sh fills.
 func installed(t testing.TB, what, variable, inCache string) string {

@@ -11,13 +11,18 @@ import (
 )
 
 // CheckByWriting puts an object of its own into a store, reads it back, lists
-// and removes it: what every Check ends with that may write.
+// and removes it: what every Check ends with that may write. It does so below
+// the place that the block names; an identity may be allowed nothing else.
 func CheckByWriting(ctx context.Context, s Store) error {
 	body := []byte("orion was here\n")
 	sum := sha256.Sum256(body)
-	folder := ".orion/check/" + rand.Text()
+	place, err := s.Key("")
+	if err != nil {
+		return err
+	}
+	folder := Join(place, ".orion/check/"+rand.Text())
 	key := folder + "/probe"
-	err := s.Put(ctx, key, Content{Size: int64(len(body)), SHA256: hex.EncodeToString(sum[:]), Open: func() (io.ReadCloser, error) {
+	err = s.Put(ctx, key, Content{Size: int64(len(body)), SHA256: hex.EncodeToString(sum[:]), Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(body)), nil
 	}})
 	if err != nil {
