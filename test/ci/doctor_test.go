@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/orionflows/orion/internal/testenv"
 )
 
 const flow = `
@@ -296,5 +298,23 @@ Outer(inner=inner).save("outer")
 	out, errs, code := w.run(nil, "plan", "--check")
 	if code != 1 || !strings.Contains(errs, `the infrastructure block outer/outer of "Load/x" has no inner`) || !strings.Contains(errs, "1 of them unchanged") {
 		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+}
+
+// A storage is tried with the identity at hand, and the finding says what to do
+// about it.
+func TestADoctorTriesTheStorage(t *testing.T) {
+	w := newWorld(t)
+	w.python(fmt.Sprintf(`
+from prefect.filesystems import Azure
+Azure(bucket_path="not-there-yet/prod", azure_storage_connection_string=%q).save("flows")
+`, "DefaultEndpointsProtocol=http;AccountName="+testenv.AzuriteAccount+";AccountKey="+testenv.AzuriteKey+";BlobEndpoint="+testenv.Azurite(t)+";"))
+	w.write("load/flow.py", flow)
+	w.write("load/x.deployment.py", deployment("x", "from prefect.filesystems import Azure", `, storage=Azure.load("flows")`))
+	w.commit("first")
+	r, code := w.doctor()
+	if code != 1 || len(r.Findings) == 0 || r.Findings[0].File != "load/x.deployment.py" || !strings.Contains(r.Findings[0].What, "the container does not exist") ||
+		!strings.Contains(r.Findings[0].Fix, "az storage container create --name not-there-yet") {
+		t.Errorf("exit %d, %+v", code, r)
 	}
 }
