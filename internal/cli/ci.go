@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,7 +74,8 @@ func (s *ciSystem) endGroup() {
 	}
 }
 
-// annotate points at a line of a file, or at the file where line is 0.
+// annotate points at a line of a file, at the file where line is 0, or at
+// nothing where it is not about a file.
 func (s *ciSystem) annotate(level doctor.Level, file string, line int, text string) {
 	switch s.name {
 	case "github":
@@ -81,22 +84,28 @@ func (s *ciSystem) annotate(level doctor.Level, file string, line int, text stri
 		}
 		escape := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 		property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
-		at := "file=" + property.Replace(file)
+		at := "title=orion"
+		if file != "" {
+			at = "file=" + property.Replace(file) + "," + at
+		}
 		if line > 0 {
 			at += fmt.Sprintf(",line=%d", line)
 		}
-		fmt.Fprintf(s.err, "::%s %s,title=orion::%s\n", level, at, escape.Replace(text))
+		fmt.Fprintf(s.err, "::%s %s::%s\n", level, at, escape.Replace(text))
 	case "azure":
 		if level == doctor.Hint {
 			return // it knows errors and warnings
 		}
 		escape := strings.NewReplacer("%", "%AZP25", "\r", "%0D", "\n", "%0A")
 		property := strings.NewReplacer("%", "%AZP25", "\r", "%0D", "\n", "%0A", ";", "%3B", "]", "%5D")
-		at := "sourcepath=" + property.Replace(file)
+		at := ""
+		if file != "" {
+			at = ";sourcepath=" + property.Replace(file)
+		}
 		if line > 0 {
 			at += fmt.Sprintf(";linenumber=%d", line)
 		}
-		fmt.Fprintf(s.err, "##vso[task.logissue type=%s;%s]%s\n", level, at, escape.Replace(text))
+		fmt.Fprintf(s.err, "##vso[task.logissue type=%s%s]%s\n", level, at, escape.Replace(text))
 	}
 }
 
@@ -121,10 +130,23 @@ func (s *ciSystem) planned(p *plan.Plan, prune bool) error {
 			text += "\n" + f.Hint
 		}
 		for file := range strings.SplitSeq(f.File, ", ") {
-			s.annotate(doctor.Error, file, 0, text)
+			s.annotate(doctor.Error, file, lineOf(file, f.Error), text)
 		}
 	}
 	return errors.Join(s.summarise(markdown(p, prune)), s.output(p, p.Count(plan.Remove)))
+}
+
+var tracebackLine = regexp.MustCompile(`File "([^"]+)", line (\d+)`)
+
+// lineOf is the line of a file that the end of a traceback comes from; 0 when it
+// is not in it.
+func lineOf(file, traceback string) (line int) {
+	for _, m := range tracebackLine.FindAllStringSubmatch(traceback, -1) {
+		if n, err := strconv.Atoi(m[2]); err == nil && strings.HasSuffix(m[1], "/"+file) {
+			line = n
+		}
+	}
+	return line
 }
 
 // deployed adds what was done to the job's summary.

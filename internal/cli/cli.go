@@ -14,6 +14,7 @@ import (
 	"github.com/orionflows/orion"
 	"github.com/orionflows/orion/client"
 	"github.com/orionflows/orion/internal/config"
+	"github.com/orionflows/orion/internal/doctor"
 	"github.com/spf13/cobra"
 )
 
@@ -88,6 +89,7 @@ func (a *app) explain(err error) {
 	}
 	p := a.printer(a.err)
 	fmt.Fprintln(a.err, p.red("Error:"), err)
+	detectCI(a.err).annotate(doctor.Error, "", 0, err.Error())
 	var down *client.Unreachable
 	var u *usageError
 	switch {

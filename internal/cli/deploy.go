@@ -19,6 +19,7 @@ import (
 	"github.com/orionflows/orion/internal/plan"
 	"github.com/orionflows/orion/internal/pyenv"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // exitChanges is `orion plan --exit-code` when there is something to do.
@@ -33,17 +34,21 @@ type planFlags struct {
 	timeout                    time.Duration
 }
 
-func (f *planFlags) add(cmd *cobra.Command) {
-	fl := cmd.Flags()
+// selection adds the flags that say which files are meant.
+func (f *planFlags) selection(fl *pflag.FlagSet) {
 	fl.StringVar(&f.pattern, "pattern", "", "only the files whose path matches this regular expression somewhere")
 	fl.StringVar(&f.since, "changed-since", "", "only the files whose inputs changed since this git revision")
 	fl.StringVar(&f.repository, "repository", "", "what the repository is called (default: the origin's owner/name, else the folder's)")
+	fl.IntVar(&f.parallel, "parallel", 0, "how many files run at once (default one for each core)")
+}
+
+func (f *planFlags) add(fl *pflag.FlagSet) {
+	f.selection(fl)
 	fl.BoolVar(&f.refresh, "refresh", false, "run files again of which nothing changed, too")
 	fl.BoolVar(&f.overwrite, "overwrite-drift", false, "give up what was changed by hand on the server")
 	fl.BoolVar(&f.check, "check", false, "look first whether all that the deployments name can be reached (see: orion doctor)")
 	fl.DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long one file may take")
 	fl.BoolVar(&f.comment, "comment", false, "on GitHub: put the plan on the pull request, with GITHUB_TOKEN")
-	fl.IntVar(&f.parallel, "parallel", 0, "how many files run at once (default one for each core)")
 }
 
 const deployPaths = "Paths are files, folders or patterns; without one it is the whole repository that the working folder is in."
@@ -95,7 +100,7 @@ func (a *app) planCmd() *cobra.Command {
 			return nil
 		}),
 	}
-	f.add(cmd)
+	f.add(cmd.Flags())
 	cmd.Flags().StringVar(&out, "out", "", "save the plan to this file, for deploy --plan")
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 when there is something to do")
 	cmd.Flags().BoolVar(&prune, "prune", false, "count what would be removed as something to do")
@@ -181,7 +186,7 @@ func (a *app) deployCmd() *cobra.Command {
 			})
 		}),
 	}
-	f.add(cmd)
+	f.add(cmd.Flags())
 	cmd.Flags().StringVar(&saved, "plan", "", "deploy only what this saved plan says, and nothing if the server moved since")
 	cmd.Flags().BoolVar(&prune, "prune", false, "remove the deployments of this repository that it no longer has")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask before removing")

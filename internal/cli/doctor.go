@@ -41,13 +41,7 @@ func (a *app) doctorCmd() *cobra.Command {
 			return nil
 		}),
 	}
-	f.add(cmd)
-	for _, name := range []string{"refresh", "overwrite-drift", "check", "comment"} {
-		// They have no meaning here.
-		if err := cmd.Flags().MarkHidden(name); err != nil {
-			panic(err)
-		}
-	}
+	f.selection(cmd.Flags())
 	return cmd
 }
 

@@ -19,6 +19,7 @@ import (
 // not checked.
 func (x *examination) images(ctx context.Context) error {
 	asked := map[string]bool{}
+	closed := map[string]error{} // registries that do not answer
 	for i := range x.all {
 		d := &x.all[i]
 		name := imageOf(d)
@@ -31,7 +32,11 @@ func (x *examination) images(ctx context.Context) error {
 			x.find(Error, d.File, "Write it as registry/name:tag, the name in lower case.", "%q names an image that no registry can have: %q", d.FullName, name)
 			continue
 		}
-		there, err := ref.exists(ctx)
+		there, err := false, closed[ref.registry]
+		if err == nil {
+			there, err = ref.exists(ctx)
+			closed[ref.registry] = err
+		}
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)

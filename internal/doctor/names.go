@@ -92,7 +92,7 @@ func quote(s string) string { return fmt.Sprintf("%q", s) }
 
 var (
 	blockLoad   = regexp.MustCompile(`\b([A-Z]\w*)\.a?load\(\s*(?:name\s*=\s*)?["']([^"'{}]+)["']`)
-	variableGet = regexp.MustCompile(`\b(?:Variable|variables)\.a?get\(\s*(?:name\s*=\s*)?["']([^"'{}]+)["']`)
+	variableGet = regexp.MustCompile(`\b(?:Variable|variables)\.a?get\(\s*(?:name\s*=\s*)?["']([^"'{}]+)["']\s*(,?)`)
 )
 
 // sources are searched for blocks and variables that are loaded by a name in
@@ -198,6 +198,9 @@ func (x *examination) source(ctx context.Context, level Level, file string, r io
 			}
 		}
 		for _, m := range variableGet.FindAllStringSubmatch(text, -1) {
+			if m[2] != "" {
+				continue // there is a default for when it is missing
+			}
 			if err := x.variable(ctx, at, m[1], m[0]+")"); err != nil {
 				return err
 			}

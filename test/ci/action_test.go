@@ -222,7 +222,7 @@ func TestTheActionInARunner(t *testing.T) {
 	if !j.failed || j.outputs["failed"] != "1" || len(deployments()) != 2 {
 		t.Errorf("outputs %v, %v\n%s", j.outputs, deployments(), j.log)
 	}
-	if !regexp.MustCompile(`::error file=broken/x\.deployment\.py,title=orion::.*pandas_not_there`).MatchString(j.log) {
+	if !regexp.MustCompile(`::error file=broken/x\.deployment\.py,title=orion,line=1::.*pandas_not_there`).MatchString(j.log) {
 		t.Errorf("no annotation names the file:\n%s", j.log)
 	}
 	if !strings.Contains(j.summary, "broken/x.deployment.py") {

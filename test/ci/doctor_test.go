@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/orionflows/orion/internal/testenv"
 )
 
 const flow = `
@@ -53,6 +55,24 @@ func (w *world) polled(name string) {
 	var q struct{ ID string }
 	w.request("GET", "/work_queues/name/"+name, "", &q)
 	w.request("POST", "/work_queues/"+q.ID+"/get_runs", `{}`, nil)
+}
+
+// byHand gives a deployment a block, as somebody might on the page, and deletes
+// one after that.
+func (w *world) byHand(deployment, field, block, gone string) {
+	w.t.Helper()
+	id := func(path string) string {
+		var x struct{ ID string }
+		w.request("GET", path, "", &x)
+		return x.ID
+	}
+	document := func(block string) string {
+		slug, name, _ := strings.Cut(block, "/")
+		return id("/block_types/slug/" + slug + "/block_documents/name/" + name)
+	}
+	given, deleted := document(block), document(gone)
+	w.request("PATCH", "/deployments/"+id("/deployments/name/"+strings.ReplaceAll(deployment, " ", "%20")), `{"`+field+`":"`+given+`"}`, nil)
+	w.request("DELETE", "/block_documents/"+deleted, "", nil)
 }
 
 func TestADoctorWhoFindsNothing(t *testing.T) {
@@ -123,7 +143,7 @@ func TestADoctorFindsWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.python(fmt.Sprintf(`
-from prefect.filesystems import LocalFileSystem, Azure
+from prefect.filesystems import LocalFileSystem
 LocalFileSystem(basepath=%q).save("code")
 LocalFileSystem(basepath=%q).save("broken")
 LocalFileSystem(basepath="/tmp").save("gone")
@@ -165,7 +185,7 @@ def later():
     from prefect.blocks.system import Secret
     from prefect import variables
     # Secret.load("only-a-comment")
-    return Secret.load("forgotten"), variables.get("region"), Elsewhere.load("no-block")
+    return Secret.load("forgotten"), variables.get("region"), variables.get("else", "default"), Elsewhere.load("no-block")
 `,
 	} {
 		w.write(path, text)
@@ -177,11 +197,7 @@ def later():
 	w.commit("first")
 	// Somebody gives a deployment another storage by hand, and deletes it later.
 	w.ok("deploy", "byhand")
-	var block, d struct{ ID string }
-	w.request("GET", "/block_types/slug/local-file-system/block_documents/name/gone", "", &block)
-	w.request("GET", "/deployments/name/Load%20byhand/byhand", "", &d)
-	w.request("PATCH", "/deployments/"+d.ID, `{"storage_document_id":"`+block.ID+`"}`, nil)
-	w.request("DELETE", "/block_documents/"+block.ID, "", nil)
+	w.byHand("Load byhand/byhand", "storage_document_id", "local-file-system/gone", "local-file-system/gone")
 
 	r, code := w.doctor()
 	if code != 1 {
@@ -220,7 +236,7 @@ def later():
 		}
 	}
 	for _, f := range r.Findings {
-		for _, not := range []string{"only-a-comment", "no-block", "team/load:1.0"} {
+		for _, not := range []string{"only-a-comment", "no-block", "team/load:1.0", `"else"`} {
 			if strings.Contains(f.What, not) {
 				t.Errorf("found where nothing is wrong: %+v", f)
 			}
@@ -258,5 +274,47 @@ func TestADeployWithACheckStopsAtAnError(t *testing.T) {
 	w.commit("second")
 	if out, errs, code = w.run(nil, "deploy", "--check"); code != 0 || !strings.Contains(errs, "hint") {
 		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+}
+
+// A file of which nothing changed is not run for the check, but what its
+// deployment has on the server is looked at.
+func TestACheckLooksAtDeploymentsThatStay(t *testing.T) {
+	w := newWorld(t)
+	w.python(`
+from prefect.blocks.core import Block
+from prefect.blocks.system import Secret
+class Outer(Block):
+    inner: Secret
+inner = Secret(value="x")
+inner.save("inner")
+Outer(inner=inner).save("outer")
+`)
+	w.write("load/flow.py", flow)
+	w.write("load/x.deployment.py", deployment("x", "", ""))
+	w.commit("first")
+	w.ok("deploy")
+	w.byHand("Load/x", "infrastructure_document_id", "outer/outer", "secret/inner")
+	out, errs, code := w.run(nil, "plan", "--check")
+	if code != 1 || !strings.Contains(errs, `the infrastructure block outer/outer of "Load/x" has no inner`) || !strings.Contains(errs, "1 of them unchanged") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+}
+
+// A storage is tried with the identity at hand, and the finding says what to do
+// about it.
+func TestADoctorTriesTheStorage(t *testing.T) {
+	w := newWorld(t)
+	w.python(fmt.Sprintf(`
+from prefect.filesystems import Azure
+Azure(bucket_path="not-there-yet/prod", azure_storage_connection_string=%q).save("flows")
+`, "DefaultEndpointsProtocol=http;AccountName="+testenv.AzuriteAccount+";AccountKey="+testenv.AzuriteKey+";BlobEndpoint="+testenv.Azurite(t)+";"))
+	w.write("load/flow.py", flow)
+	w.write("load/x.deployment.py", deployment("x", "from prefect.filesystems import Azure", `, storage=Azure.load("flows")`))
+	w.commit("first")
+	r, code := w.doctor()
+	if code != 1 || len(r.Findings) == 0 || r.Findings[0].File != "load/x.deployment.py" || !strings.Contains(r.Findings[0].What, "the container does not exist") ||
+		!strings.Contains(r.Findings[0].Fix, "az storage container create --name not-there-yet") {
+		t.Errorf("exit %d, %+v", code, r)
 	}
 }

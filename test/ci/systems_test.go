@@ -2,9 +2,14 @@ package ci
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/orionflows/orion/internal/testenv"
 )
 
 // What the command says to each CI system, whose environment it is given.
@@ -22,7 +27,7 @@ func TestEachSystemIsToldInItsOwnWay(t *testing.T) {
 	}{
 		{"GitHub folds, and points at the file", []string{"CI=true", "GITHUB_ACTIONS=true"}, []string{
 			`(?s)::group::what the files said\n.*\[1/2\] .*::endgroup::\n`,
-			`::error file=broken/x\.deployment\.py,title=orion::[^\n]*pandas_not_there[^\n]*%0A`,
+			`::error file=broken/x\.deployment\.py,title=orion,line=1::[^\n]*pandas_not_there`,
 			`no comment on a pull request: this job belongs to no pull request`,
 		}},
 		{"GitLab folds", []string{"CI=true", "GITLAB_CI=true"}, []string{
@@ -31,7 +36,7 @@ func TestEachSystemIsToldInItsOwnWay(t *testing.T) {
 		}},
 		{"Azure DevOps folds, points at the file, and keeps a summary and numbers", []string{"TF_BUILD=True", "AGENT_TEMPDIRECTORY=" + w.home}, []string{
 			`##\[group\]what the files said\n`, `##\[endgroup\]\n`,
-			`##vso\[task\.logissue type=error;sourcepath=broken/x\.deployment\.py\][^\n]*pandas_not_there`,
+			`##vso\[task\.logissue type=error;sourcepath=broken/x\.deployment\.py;linenumber=1\][^\n]*pandas_not_there`,
 			`##vso\[task\.setvariable variable=created;isOutput=true\]1\n`,
 			`##vso\[task\.uploadsummary\]` + regexp.QuoteMeta(w.home) + `/orion-\d+\.md\n`,
 		}},
@@ -66,5 +71,33 @@ func TestEachSystemIsToldInItsOwnWay(t *testing.T) {
 	out, _, _ := w.run([]string{"CI=true", "GITLAB_CI=true"}, "plan", "--output", "json")
 	if !strings.HasPrefix(out, "{") {
 		t.Errorf("plan --output json:\n%s", out)
+	}
+}
+
+// The set-ups that people copy are YAML, and every step of them that runs orion
+// uses options that it has.
+func TestTheExamplesForOtherSystemsAreWellFormed(t *testing.T) {
+	testenv.Heavy(t)
+	command := regexp.MustCompile(`orion"? (plan|deploy)((?: --[a-z-]+)+)`)
+	for _, name := range []string{"github-workflow.yml", "gitlab-ci.yml", "azure-pipelines.yml"} {
+		b, err := os.ReadFile(filepath.Join(testenv.Root(t), "docs", "ci", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var any map[string]any
+		if err := yaml.Unmarshal(b, &any); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, m := range command.FindAllStringSubmatch(string(b), -1) {
+			help, err := exec.Command(testenv.OrionBinary(t), m[1], "--help").Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, option := range strings.Fields(m[2]) {
+				if !strings.Contains(string(help), option+" ") {
+					t.Errorf("%s: orion %s has no option %s", name, m[1], option)
+				}
+			}
+		}
 	}
 }
