@@ -29,7 +29,7 @@ jobs:
     steps:
       - uses: actions/checkout@v4
       - id: orion
-        uses: orionflows/orion@main
+        uses: owner/orion@main
         with:
           api-url: ${{ vars.ORION_API_URL }}
           api-key: ${{ secrets.ORION_API_KEY }}
@@ -129,7 +129,7 @@ func (w *world) act(event string, arguments ...string) (j job) {
 		w.t.Fatal(err)
 	}
 	args := append([]string{event, "-P", "ubuntu-latest=-self-hosted", "--no-cache-server=true", "--json=false",
-		"--local-repository", "actions/cache@v4=" + cache, "--local-repository", "orionflows/orion@main=" + action,
+		"--local-repository", "actions/cache@v4=" + cache, "--local-repository", "owner/orion@main=" + action,
 		"--env", "ORION_HOME=" + at("orion"), "--env", "GITHUB_REPOSITORY=team/flows",
 		"--var", "ORION_API_URL=" + w.api, "--var", "OUTPUTS_FILE=" + at("outputs.json"), "-s", "ORION_API_KEY=not-to-be-seen"}, arguments...)
 	cmd := exec.Command(filepath.Join(testenv.Act(w.t), "act"), args...)
@@ -270,7 +270,7 @@ func TestTheWorkflowsAreWellFormed(t *testing.T) {
 			t.Fatal(err)
 		}
 		// actionlint looks into actions that are in the repository only.
-		text := strings.ReplaceAll(string(b), "orionflows/orion@main", "./")
+		text := strings.ReplaceAll(string(b), "OWNER/orion@main", "./")
 		if err := os.WriteFile(to, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
