@@ -35,6 +35,7 @@ func scenarios() []scenario {
 		{name: "reads", about: "what pages and lists ask, with many flow runs stored", setUp: setUpReads, run: hotReads},
 		{name: "growth", about: "CPU per flow run with few and many stored", run: growth},
 		{name: "durable", about: "64 runners, full against normal durability", orionOnly: true, run: durable},
+		{name: "deploy", about: "orion deploy of 500 flow folders and 800 deployments, beside a loop over the folders", run: deploys},
 		{name: "client", about: "a real 2.20 client runs a flow of 100 tasks", setUp: setUp, run: realClient},
 	}
 }

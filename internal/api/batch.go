@@ -23,12 +23,11 @@ func (a *API) batch(ctx context.Context, in struct{ Body orion.Batch }) ([]orion
 		}
 		ctx := tx.Join(ctx)
 		answers := make([]orion.BatchAnswer, len(in.Body.Requests))
-		var ids []string // placeholder, id, placeholder, id, …
+		ids := map[string]string{} // by placeholder
 		for i, r := range in.Body.Requests {
 			path, body := r.Path, string(r.Body)
 			if len(ids) > 0 {
-				replace := strings.NewReplacer(ids...)
-				path, body = replace.Replace(path), replace.Replace(body)
+				path, body = withIDs(path, ids), withIDs(body, ids)
 			}
 			status, out, err := a.inBatch(ctx, r.Method, path, body)
 			if err != nil {
@@ -49,11 +48,42 @@ func (a *API) batch(ctx context.Context, in struct{ Body orion.Batch }) ([]orion
 				return nil, inRequest(i, r, orion.Errorf(orion.Invalid, "its answer has no id for the placeholder %s to stand for", r.Placeholder))
 			}
 			if record.ID != r.Placeholder {
-				ids = append(ids, r.Placeholder.String(), record.ID.String())
+				ids[r.Placeholder.String()] = record.ID.String()
 			}
 		}
 		return answers, nil
 	})
+}
+
+// withIDs puts ids in the place of their placeholders. It looks at each place
+// that may hold an id once, however many placeholders there are: a large batch
+// has as many as requests, and holds up other writers.
+func withIDs(text string, ids map[string]string) string {
+	const first, length = len("00000000"), len("00000000-0000-0000-0000-000000000000")
+	var out strings.Builder
+	done := 0
+	for at := 0; ; {
+		dash := strings.IndexByte(text[at:], '-')
+		if dash < 0 {
+			break
+		}
+		at += dash + 1
+		begin := at - 1 - first
+		if begin < done || begin+length > len(text) {
+			continue
+		}
+		if id, ok := ids[text[begin:begin+length]]; ok {
+			out.WriteString(text[done:begin])
+			out.WriteString(id)
+			done = begin + length
+			at = done
+		}
+	}
+	if done == 0 {
+		return text
+	}
+	out.WriteString(text[done:])
+	return out.String()
 }
 
 // inBatch calls the handler of one request.

@@ -17,6 +17,7 @@ Prefect 2 and before Prefect is imported.
 
 import ast
 import atexit
+import functools
 import hashlib
 import http.client
 import importlib.util
@@ -500,6 +501,25 @@ def outside_entrypoint(flow):
             bundle = os.path.relpath(file, path)
             break
     return bundle.replace(os.sep, "/") + ":" + flow.fn.__name__
+
+
+# Clients.
+
+
+@patch("prefect.client.orchestration")
+def patch_clients(module):
+    """Each client that Prefect makes reads all certificates that there are, and
+    a file makes several. They are the same each time."""
+    if not hasattr(module, "ssl"):
+        return  # an older release, which leaves it to httpx
+
+    class SSL:
+        create_default_context = staticmethod(functools.lru_cache(maxsize=None)(module.ssl.create_default_context))
+
+        def __getattr__(self, name):
+            return getattr(ssl, name)
+
+    ssl, module.ssl = module.ssl, SSL()
 
 
 # Storage blocks.

@@ -77,6 +77,8 @@ func TestWarmEqualsFresh(t *testing.T) {
 		{"a missing module", "import no_such_module", 1},
 		{"pickling", "import pickle, cloudpickle\nclass C: pass\nprint(pickle.dumps(C()), len(cloudpickle.dumps(C)) > 20)", 0},
 		{"a deployment", "from prefect import flow\nfrom prefect.deployments import Deployment\n@flow\ndef f(n: int = 1): 'what it does'\nd = Deployment(name='d', flow_name=f.name)\nprint(d.name, d.flow_name, f.description)", 0},
+		{"a file left open", "import os\nf = os.fdopen(os.dup(1), 'w')\nf.write('left open')", 0},
+		{"last words", "import atexit, threading, time\nclass C:\n    def __del__(self):\n        print('gone')\nc = C()\natexit.register(print, 'at exit')\nthreading.Thread(target=lambda: (time.sleep(0.1), print('a thread'))).start()", 0},
 		{"much output", "print('0123456789' * 200000)", 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
