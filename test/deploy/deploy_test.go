@@ -435,3 +435,54 @@ func TestFoldersWithTheSameRequirementsAreDeployedEachWithItsOwn(t *testing.T) {
 		t.Errorf("the plan after the deploy:\n%s", out)
 	}
 }
+
+// Folders of different generations of Prefect in one repository.
+func TestAnOldClientBesideANewOne(t *testing.T) {
+	w := newWorld(t)
+	const flow = `
+import prefect
+from prefect import flow, get_run_logger
+@flow(name="NAME")
+def f():
+    get_run_logger().info("code ONE with prefect %s.", prefect.__version__)
+`
+	deployment := func(schedules string) string {
+		return `
+from prefect.deployments import Deployment
+from prefect.` + schedules + `.schemas.schedules import CronSchedule
+from flow import f
+Deployment.build_from_flow(flow=f, name="daily", work_queue_name="q", schedule=CronSchedule(cron="0 6 * * *", timezone="UTC"), apply=True)
+`
+	}
+	w.write("old/requirements.txt", "prefect==2.8.7\npydantic<2\ngriffe<0.40\nhttpx<0.25\nanyio<4\napprise<1.7\npendulum<3\ncachetools\nsetuptools<81\n")
+	w.write("old/flow.py", strings.Replace(flow, "NAME", "Old", 1))
+	w.write("old/daily.deployment.py", deployment("server"))
+	w.write("new/flow.py", strings.Replace(flow, "NAME", "New", 1))
+	w.write("new/daily.deployment.py", deployment("client"))
+	w.commit("first")
+	if out := w.ok("plan"); !strings.Contains(out, "+ Old/daily") || !strings.Contains(out, "+ New/daily") {
+		t.Errorf("the plan:\n%s", out)
+	}
+	w.ok("deploy")
+	for _, again := range [][]string{{"plan", "--exit-code"}, {"plan", "--exit-code", "--refresh"}} {
+		if out, errs, code := w.run(again...); code != 0 {
+			t.Errorf("orion %v: exit %d\n%s%s", again, code, out, errs)
+		}
+	}
+	old, now := w.start("Old/daily"), w.start("New/daily")
+	w.agent()
+	w.ended(old, "COMPLETED", "code ONE with prefect 2.8.7.")
+	w.ended(now, "COMPLETED", "code ONE with prefect 2.20.")
+
+	w.write("old/flow.py", strings.NewReplacer("NAME", "Old", "ONE", "TWO").Replace(flow))
+	w.commit("second")
+	if out := w.ok("deploy"); !strings.Contains(out, "~ Old/daily") || strings.Contains(out, "New/daily") {
+		t.Errorf("the deploy:\n%s", out)
+	}
+	latest := w.start("Old/daily")
+	var again run
+	w.json(&again, "flow-run", "rerun", old, "--same-code")
+	w.agent()
+	w.ended(latest, "COMPLETED", "code TWO with prefect 2.8.7.")
+	w.ended(again.ID, "COMPLETED", "code ONE with prefect 2.8.7.")
+}
