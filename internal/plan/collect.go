@@ -134,9 +134,11 @@ func (p *Plan) item(ctx context.Context, s *shipment, c *overlay.Claim, ran *dep
 		server = fieldsOf(it.server, serverStorage, serverInfrastructure, bundled)
 	}
 	var from string
-	if owned != nil && owned.Version != nil && owned.Version.Current {
+	if owned != nil && owned.Version != nil {
+		// Also when somebody has deployed in another way since: what that declared
+		// nobody knows, and what looks as if it was changed by hand rather stays.
 		base = owned.Version.Declared
-		if owned.Version.Bundle != nil {
+		if owned.Version.Current && owned.Version.Bundle != nil {
 			from = *owned.Version.Bundle
 		}
 	}

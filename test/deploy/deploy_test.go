@@ -180,6 +180,15 @@ func TestWhatWasChangedByHandStays(t *testing.T) {
 	if d.Tags[0] != "crew" || d.Parameters["name"] != "somebody" || d.Schedules[0].Active {
 		t.Errorf("after a deploy of the same: %+v", d)
 	}
+	// Somebody runs the file alone, and then changes something by hand.
+	w.python("hello/both.deployment.py")
+	d = w.deployment("Hello/daily")
+	w.patch("/deployments/"+d.ID, `{"parameters":{"name":"by hand again"}}`)
+	w.ok("deploy")
+	d = w.deployment("Hello/daily")
+	if d.Parameters["name"] != "by hand again" || d.Schedules[0].Active {
+		t.Errorf("after a deploy in another way, a change by hand and a deploy: %+v", d)
+	}
 	w.ok("deploy", "--overwrite-drift", "--refresh")
 	d = w.deployment("Hello/daily")
 	if d.Parameters["name"] != "daily" {

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -265,11 +263,7 @@ func (s *sequence) plain() {
 	s.t.Helper()
 	flow := []string{"Left", "Right"}[s.random.IntN(2)]
 	s.note("python %s", flow)
-	cmd := exec.Command(testenv.Python220(s.t), "all.deployment.py")
-	cmd.Dir, cmd.Env = filepath.Join(s.repo, strings.ToLower(flow)), append(s.env, "PYTHONDONTWRITEBYTECODE=1")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		s.t.Fatalf("python all.deployment.py: %v\n%s", err, out)
-	}
+	s.python(strings.ToLower(flow) + "/all.deployment.py")
 	for _, one := range s.all {
 		if !one.in || !strings.HasPrefix(one.name, flow) {
 			continue

@@ -291,6 +291,16 @@ func (w *world) start(name string) string {
 	return r.ID
 }
 
+// python runs a deployment file with the client, as people did before.
+func (w *world) python(file string) {
+	w.t.Helper()
+	cmd := exec.Command(testenv.Python220(w.t), filepath.Base(file))
+	cmd.Dir, cmd.Env = filepath.Join(w.repo, filepath.Dir(file)), append(w.env, "PYTHONDONTWRITEBYTECODE=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.t.Fatalf("python %s: %v\n%s", file, err, out)
+	}
+}
+
 // agent lets Orion's agent run what is due.
 func (w *world) agent() {
 	w.t.Helper()
