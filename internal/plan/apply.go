@@ -231,9 +231,8 @@ func (p *Plan) deploymentRequests(s *shipment, it *Item) ([]request, error) {
 		if c.Paused.Set {
 			c.Paused = orion.Some(d.Paused)
 		}
-		if c.IsScheduleActive.Set {
-			c.IsScheduleActive = orion.Some(!d.Paused)
-		}
+		// Said always: a Prefect server takes silence for "not paused".
+		c.IsScheduleActive = orion.Some(!d.Paused)
 		if tag := ownerTag(p.Repository.Name); !slices.Contains(d.Tags, tag) {
 			c.Tags = orion.Some(append(slices.Clone(d.Tags), tag))
 		}
