@@ -43,11 +43,12 @@ var (
 	before  = map[string]string{}
 )
 
-// environment is that of the programs that a test starts.
+// environment is that of the programs that a test starts: a person's, for in CI
+// orion asks nothing and tells of each file.
 func environment() []string {
 	env := slices.DeleteFunc(testenv.Environment(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
-		return slices.Contains(trusted, name)
+		return name == "CI" || slices.Contains(trusted, name)
 	})
 	for _, name := range trusted {
 		if before[name] != "" {
