@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/orionflows/orion/internal/testenv"
 )
 
 func TestAFingerprintChangesWithWhatAFileReads(t *testing.T) {
@@ -127,7 +129,7 @@ func TestChangedSinceARevision(t *testing.T) {
 		}
 	}
 	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("git is absent: apt-get install git")
+		testenv.Absent(t, "git", "apt-get install git")
 	}
 	run("init", "-q")
 	for name, text := range map[string]string{

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/orionflows/orion/internal/testenv"
 )
 
 func TestWhichFileStatesTheRequirements(t *testing.T) {
@@ -63,7 +65,7 @@ func TestAProjectAndItsLockAreInstalled(t *testing.T) {
 		if lock {
 			uv, _, err := m.findUV(t.Context(), m.interpreter, func(string) {})
 			if err != nil || uv == nil {
-				t.Skipf("uv is absent: %v", err)
+				testenv.Absent(t, "uv", "run test/setup.sh, or install it")
 			}
 			cmd := exec.Command(uv[0], append(uv[1:], "lock", "--offline", "--python", m.interpreter.Path)...)
 			cmd.Dir = folder

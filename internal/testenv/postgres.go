@@ -32,7 +32,7 @@ func Postgres(t testing.TB) string {
 		var err error
 		server, err = postgresServer.get(startPostgres)
 		if errors.Is(err, errNoPostgres) {
-			absent(t, "PostgreSQL", "run test/setup.sh, or set ORION_TEST_POSTGRES to a server's URL")
+			Absent(t, "PostgreSQL", "run test/setup.sh, or set ORION_TEST_POSTGRES to a server's URL")
 		}
 		if err != nil {
 			t.Fatalf("starting PostgreSQL: %v", err)

@@ -44,7 +44,7 @@ func installed(t testing.TB, what, variable, inCache string) string {
 	}
 	path := filepath.Join(cache(t), filepath.FromSlash(inCache))
 	if _, err := os.Stat(path); err != nil {
-		absent(t, what, "run test/setup.sh, or set "+variable)
+		Absent(t, what, "run test/setup.sh, or set "+variable)
 	}
 	return path
 }
@@ -56,7 +56,7 @@ func PrefectsOwnTests(t testing.TB) string {
 	t.Helper()
 	dir := cache(t)
 	if _, err := os.Stat(filepath.Join(dir, "upstream-tests", ".version")); err != nil {
-		absent(t, "Prefect's own test suite", "run test/setup.sh upstream")
+		Absent(t, "Prefect's own test suite", "run test/setup.sh upstream")
 	}
 	return dir
 }

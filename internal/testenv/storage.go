@@ -247,7 +247,7 @@ func GitServer(t testing.TB, root, user, password string) string {
 	t.Helper()
 	git, err := exec.LookPath("git")
 	if err != nil {
-		absent(t, "git", "install it")
+		Absent(t, "git", "install it")
 	}
 	backend := &cgi.Handler{Path: git, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1"}, Logger: nil}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -17,9 +17,9 @@ import (
 	"testing"
 )
 
-// absent ends the test because something it needs is not on this machine:
+// Absent ends the test because something it needs is not on this machine:
 // skipped for a person, failed in CI.
-func absent(t testing.TB, what, howToGetIt string) {
+func Absent(t testing.TB, what, howToGetIt string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("%s is absent: %s", what, howToGetIt)
